@@ -23,6 +23,8 @@ mod pages;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod registration;

@@ -152,6 +152,8 @@ async fn addresses_and_forms_that_cannot_be_read_get_a_page_with_a_reference(
         "/account/sessions/end-others",
         "/account/sign-out",
         "/logout/confirm",
+        "/recover",
+        "/recover/new",
         "/setup",
         "/admin/policies/%61",
     ] {

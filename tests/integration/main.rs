@@ -52,6 +52,8 @@ mod panics;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod revocation;

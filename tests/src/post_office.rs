@@ -194,6 +194,13 @@ impl Received {
         let (_, body) = self.message.split_once("\r\n\r\n").unwrap_or_default();
         body.replace("=\r\n", "").replace("=3D", "=")
     }
+
+    /// The code that its link carries, if it has a link.
+    pub fn code(&self) -> Option<String> {
+        let body = self.body();
+        let (_, after) = body.split_once("#k=")?;
+        Some(after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect())
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,6 +10,7 @@ use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
 use crate::services::password::HashError;
+use crate::services::recovery::{LetterLimits, RecoveryParts, RecoveryService};
 use crate::services::second_step::StepKeys;
 use crate::services::second_step::enrol::{SecondStepService, StepParts};
 
@@ -51,11 +52,19 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         mail: ground.mail.clone(),
         issuer: issuer.host().to_owned(),
     };
+    let recovery = RecoveryParts {
+        hasher: hasher.clone(),
+        limits: LetterLimits::new(&config.limits, clock, entropy),
+        entropy: entropy.clone(),
+        notices: ground.notices.clone(),
+        mail: ground.mail.clone(),
+    };
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
         account,
         steps: SecondStepService::new(store.clone(), steps),
+        recovery: RecoveryService::new(store.clone(), recovery),
         login: LoginService::new(store.clone(), config.sessions.clone(), parts),
     })
 }

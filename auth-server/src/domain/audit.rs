@@ -195,6 +195,7 @@ pub enum AuditAction {
     MailUndelivered,
     OrganisationCreated,
     PasswordChanged,
+    PasswordResetRequested,
     PolicyActivated,
     PolicyActivationApproved,
     PolicyActivationCancelled,
@@ -228,7 +229,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 67] = [
+const ACTIONS: [(AuditAction, &str); 68] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
@@ -265,6 +266,7 @@ const ACTIONS: [(AuditAction, &str); 67] = [
     (AuditAction::MailUndelivered, "mail.undelivered"),
     (AuditAction::OrganisationCreated, "organisation.created"),
     (AuditAction::PasswordChanged, "password.changed"),
+    (AuditAction::PasswordResetRequested, "password.reset_requested"),
     (AuditAction::PolicyActivated, "policy.activated"),
     (AuditAction::PolicyActivationApproved, "policy.activation_approved"),
     (AuditAction::PolicyActivationCancelled, "policy.activation_cancelled"),

@@ -47,16 +47,27 @@ const SYSTEMS: [(&str, &str); 8] = [
 ];
 
 impl BrowserName {
-    /// Reads what a browser says of itself.
-    pub fn of(user_agent: &str) -> Self {
-        let known = |names: &[(&str, &'static str)]| {
-            names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
-        };
-        Self {
-            browser: known(&BROWSERS).map(str::to_owned).or_else(|| product(user_agent)),
-            system: known(&SYSTEMS),
+    /// A browser and system that are known, in our own words alone: what goes where nobody may put a text of theirs.
+    pub fn known(user_agent: &str) -> Option<String> {
+        let (browser, system) = (named(&BROWSERS, user_agent), named(&SYSTEMS, user_agent));
+        match (browser, system) {
+            (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
+            (Some(name), None) | (None, Some(name)) => Some(name.to_owned()),
+            (None, None) => None,
         }
     }
+
+    /// Reads what a browser says of itself.
+    pub fn of(user_agent: &str) -> Self {
+        Self {
+            browser: named(&BROWSERS, user_agent).map(str::to_owned).or_else(|| product(user_agent)),
+            system: named(&SYSTEMS, user_agent),
+        }
+    }
+}
+
+fn named(names: &[(&str, &'static str)], user_agent: &str) -> Option<&'static str> {
+    names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
 }
 
 /// The first product without its version. Only what is printed in ASCII: nothing in it turns the text around it.
@@ -97,6 +108,17 @@ mod tests {
         for (user_agent, browser, system) in KNOWN {
             let found = BrowserName::of(user_agent);
             assert_eq!((found.browser.as_deref(), found.system), (Some(browser), system), "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_words_name_what_is_known() {
+        let known = BrowserName::known;
+        assert_eq!(known("Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0").as_deref(), Some("Chrome on Linux"));
+        assert_eq!(known("Firefox/140.0").as_deref(), Some("Firefox"));
+        assert_eq!(known("x (Windows NT 10.0)").as_deref(), Some("Windows"));
+        for foreign in ["", "evil.test/1.0", "Call-0900-123456 now"] {
+            assert_eq!(known(foreign), None, "{foreign}");
         }
     }
 

@@ -1,16 +1,22 @@
 //! Letters: what people are told by mail.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::browser_name::BrowserName;
 use crate::domain::clock::Timestamp;
+use crate::domain::secret::OpaqueToken;
 
 /// How long it is worth telling of something that happened.
 const NOTICE: Duration = Duration::from_hours(72);
 /// How long a trial is worth sending.
 const TRIAL: Duration = Duration::from_mins(10);
+
+/// How long a new password can be set.
+const RESET: Duration = Duration::from_mins(15);
 
 /// What a letter tells, with the facts that it needs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -46,6 +52,15 @@ pub enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// Somebody, the owner one hopes, forgot the password of the account.
+    PasswordReset {
+        /// What lets the owner set another.
+        code: LinkCode,
+        /// What the owner types to sign in.
+        username: String,
+        /// Who asked for it.
+        asked: Asked,
+    },
     /// Somebody signed in with a browser that was not known.
     SignInFromNewDevice {
         /// From where.
@@ -58,6 +73,47 @@ pub enum Letter {
         /// When it was asked for.
         at: Timestamp,
     },
+}
+
+/// What the link of a letter carries. It is in the letter, which lies sealed, and nowhere else; never printed.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct LinkCode(String);
+
+impl LinkCode {
+    /// That of this link.
+    pub fn of(link: &OpaqueToken) -> Self {
+        Self(link.expose().to_owned())
+    }
+
+    /// The text, for the letter.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LinkCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkCode(..)")
+    }
+}
+
+/// Who asked for a letter, as far as that is known.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Asked {
+    /// From where.
+    pub address: IpAddr,
+    /// With what, where it is something known: see [`BrowserName::known`].
+    pub browser: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Asked {
+    /// Somebody with this browser.
+    pub fn by(user_agent: &str, address: IpAddr, at: Timestamp) -> Self {
+        Self { address, browser: BrowserName::known(user_agent), at }
+    }
 }
 
 /// Who changed something about an account.
@@ -82,12 +138,13 @@ impl Letter {
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::SecondStepAdded { .. } => "second_step_added",
             Self::SecondStepRemoved { .. } => "second_step_removed",
+            Self::PasswordReset { .. } => "password_reset",
             Self::SignInFromNewDevice { .. } => "sign_in_from_new_device",
             Self::Test { .. } => "test",
         }
     }
 
-    /// How long it is tried. A link in a letter would have to live as long, and no longer.
+    /// How long it is tried. A link in a letter lives as long, and no longer.
     pub const fn lifetime(&self) -> Duration {
         match self {
             Self::PasswordChanged { .. }
@@ -95,6 +152,7 @@ impl Letter {
             | Self::SecondStepAdded { .. }
             | Self::SecondStepRemoved { .. }
             | Self::SignInFromNewDevice { .. } => NOTICE,
+            Self::PasswordReset { .. } => RESET,
             Self::Test { .. } => TRIAL,
         }
     }
@@ -131,17 +189,26 @@ impl LetterState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::secret::{Entropy, TokenKind};
 
     #[test]
     fn a_letter_survives_the_way_to_the_database_and_back() {
         let at = Timestamp::from_secs(1_800_000_000);
         let owner = ChangedBy::Owner { address: "192.0.2.1".parse().unwrap() };
+        let link = OpaqueToken::generate(TokenKind::LetterLink, &Entropy::seeded(1));
+        let reset = Letter::PasswordReset {
+            code: LinkCode::of(&link),
+            username: "ada".to_owned(),
+            asked: Asked::by("Firefox/140.0", "192.0.2.1".parse().unwrap(), at),
+        };
+        assert!(!format!("{reset:?}").contains(link.expose()));
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
             Letter::RecoveryCodeUsed { address: "192.0.2.1".parse().unwrap(), left: 9, at },
             Letter::SecondStepAdded { address: "192.0.2.1".parse().unwrap(), at },
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at },
+            reset,
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at },
             Letter::Test { at },
         ] {

@@ -82,6 +82,8 @@ pub enum TokenKind {
     DeviceCode,
     /// Lets a client register itself (RFC 7591 §3).
     InitialAccess,
+    /// What the link in a letter carries.
+    LetterLink,
     /// The handle of a pushed authorization request (RFC 9126 §2.2).
     PushedRequest,
     /// A refresh token (RFC 6749 §1.5).
@@ -96,13 +98,14 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AuthReqId,
         Self::AuthorizationCode,
         Self::Browser,
         Self::ClientSecret,
         Self::DeviceCode,
         Self::InitialAccess,
+        Self::LetterLink,
         Self::PushedRequest,
         Self::Refresh,
         Self::RegistrationAccess,
@@ -119,6 +122,7 @@ impl TokenKind {
             Self::ClientSecret => "pck_",
             Self::DeviceCode => "pcd_",
             Self::InitialAccess => "pci_",
+            Self::LetterLink => "pcm_",
             Self::PushedRequest => "pcp_",
             Self::Refresh => "pcr_",
             Self::RegistrationAccess => "pca_",

@@ -38,6 +38,7 @@ use crate::services::policies::live::AdminPolicy;
 use crate::services::policies::questions::QuestionService;
 use crate::services::policies::records::RecordService;
 use crate::services::policies::snapshot::SnapshotService;
+use crate::services::recovery::RecoveryService;
 use crate::services::registration::RegistrationService;
 use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
@@ -175,6 +176,7 @@ pub(crate) struct Front {
     pub(crate) login: LoginService,
     pub(crate) account: AccountService,
     pub(crate) steps: SecondStepService,
+    pub(crate) recovery: RecoveryService,
 }
 
 impl FromRef<AppState> for SecondStepService {
@@ -186,6 +188,12 @@ impl FromRef<AppState> for SecondStepService {
 impl FromRef<AppState> for AccountService {
     fn from_ref(state: &AppState) -> Self {
         state.front.account.clone()
+    }
+}
+
+impl FromRef<AppState> for RecoveryService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.recovery.clone()
     }
 }
 

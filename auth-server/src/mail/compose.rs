@@ -1,5 +1,6 @@
 //! Makes a message of a letter: plain text and HTML, of templates (RFC 2046 §5.1.4).
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -12,11 +13,11 @@ use url::Host;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
-use crate::domain::letter::{ChangedBy, Letter};
+use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: [(&str, &str); 23] = [
     ("layout.html", include_str!("../../templates/mail/layout.html")),
     ("layout.txt", include_str!("../../templates/mail/layout.txt")),
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
@@ -31,6 +32,9 @@ const TEMPLATES: [(&str, &str); 20] = [
     ("second_step_removed.html", include_str!("../../templates/mail/second_step_removed.html")),
     ("second_step_removed.subject", include_str!("../../templates/mail/second_step_removed.subject")),
     ("second_step_removed.txt", include_str!("../../templates/mail/second_step_removed.txt")),
+    ("password_reset.html", include_str!("../../templates/mail/password_reset.html")),
+    ("password_reset.subject", include_str!("../../templates/mail/password_reset.subject")),
+    ("password_reset.txt", include_str!("../../templates/mail/password_reset.txt")),
     ("sign_in_from_new_device.html", include_str!("../../templates/mail/sign_in_from_new_device.html")),
     ("sign_in_from_new_device.subject", include_str!("../../templates/mail/sign_in_from_new_device.subject")),
     ("sign_in_from_new_device.txt", include_str!("../../templates/mail/sign_in_from_new_device.txt")),
@@ -60,6 +64,7 @@ pub(super) struct Composer {
     reply_to: Option<message::Mailbox>,
     /// What stands behind the @ of a Message-ID: the domain that letters are from, which is our own.
     domain: String,
+    issuer: Issuer,
     place: Place,
 }
 
@@ -75,10 +80,26 @@ struct Place {
 struct Facts<'a> {
     name: &'a str,
     at: String,
-    /// From where something was done by whoever was signed in.
+    /// From where something was done or asked for.
     address: Option<String>,
     /// How many recovery codes are left.
     left: Option<u32>,
+    /// With what it was asked for.
+    browser: Option<&'a str>,
+    link: Option<Link<'a>>,
+    /// What the owner of the account types to sign in.
+    username: Option<&'a str>,
+}
+
+/// The one link by which somebody goes on.
+#[derive(Serialize)]
+struct Link<'a> {
+    /// What is behind `#` reaches no server: the code is in no log.
+    address: String,
+    /// The same for those who type it.
+    code: &'a str,
+    /// Until when it works.
+    until: String,
 }
 
 impl Composer {
@@ -101,6 +122,7 @@ impl Composer {
             domain: domain_of(&from).ok_or(ComposeError::Address)?,
             from: addressed(&from)?,
             reply_to: reply_to.as_ref().map(addressed).transpose()?,
+            issuer: issuer.clone(),
             place: Place { host: issuer.host().to_owned(), account: issuer.endpoint("/account") },
         })
     }
@@ -108,7 +130,7 @@ impl Composer {
     /// The message. The same letter makes the same one each time, so that whoever gets it twice can tell.
     pub(super) fn compose(&self, parcel: &Parcel<'_>) -> Result<Message, ComposeError> {
         let kind = parcel.letter.name();
-        let facts = Facts::of(parcel);
+        let facts = Facts::of(parcel, &self.issuer);
         let said = |form: &str| -> Result<String, minijinja::Error> {
             let template = self.templates.get_template(&format!("{kind}.{form}"))?;
             template.render(context! { place => Serde(&self.place), letter => Serde(&facts) })
@@ -132,27 +154,40 @@ impl Composer {
 }
 
 impl<'a> Facts<'a> {
-    fn of(parcel: &Parcel<'a>) -> Self {
-        let (at, address) = match parcel.letter {
+    fn of(parcel: &Parcel<'a>, issuer: &Issuer) -> Self {
+        let facts = |at: &Timestamp, address: Option<&IpAddr>| Self {
+            name: parcel.to.name(),
+            at: readable(*at),
+            address: address.map(ToString::to_string),
+            browser: None,
+            link: None,
+            username: None,
+            left: None,
+        };
+        let asked = |asked: &'a Asked| Self {
+            browser: asked.browser.as_deref(),
+            ..facts(&asked.at, Some(&asked.address))
+        };
+        let link = |path: &str, code: &'a LinkCode| {
+            let code = code.expose();
+            let until = readable(parcel.written_at.plus(parcel.letter.lifetime()));
+            Some(Link { address: format!("{}#k={code}", issuer.endpoint(path)), code, until })
+        };
+        match parcel.letter {
             Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
-            | Letter::RecoveryCodeUsed { address, at, .. }
             | Letter::SecondStepAdded { address, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
-            | Letter::SignInFromNewDevice { address, at } => (at, Some(address)),
+            | Letter::SignInFromNewDevice { address, at } => facts(at, Some(address)),
             Letter::PasswordChanged { by: ChangedBy::Administrator, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Administrator, at }
-            | Letter::Test { at } => (at, None),
-        };
-        let left = match parcel.letter {
-            Letter::RecoveryCodeUsed { left, .. } => Some(*left),
-            Letter::PasswordChanged { .. }
-            | Letter::SecondStepAdded { .. }
-            | Letter::SecondStepRemoved { .. }
-            | Letter::SignInFromNewDevice { .. }
-            | Letter::Test { .. } => None,
-        };
-        let address = address.map(ToString::to_string);
-        Self { name: parcel.to.name(), at: readable(*at), address, left }
+            | Letter::Test { at } => facts(at, None),
+            Letter::RecoveryCodeUsed { address, left, at } => {
+                Self { left: Some(*left), ..facts(at, Some(address)) }
+            }
+            Letter::PasswordReset { code, username, asked: by } => {
+                Self { link: link("/recover/new", code), username: Some(username), ..asked(by) }
+            }
+        }
     }
 }
 
@@ -196,7 +231,7 @@ fn system_time(time: Timestamp) -> SystemTime {
 mod tests {
     use super::*;
     use crate::domain::ids::LetterId;
-    use crate::domain::secret::Entropy;
+    use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
     use crate::domain::user::Email;
 
     const AT: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -211,7 +246,7 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 8] {
+    fn every_letter() -> [Letter; 9] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner, at: AT },
@@ -223,9 +258,18 @@ mod tests {
                 at: AT,
             },
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at: AT },
+            Letter::PasswordReset { code: code(), username: "ada".to_owned(), asked: asked() },
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at: AT },
             Letter::Test { at: AT },
         ]
+    }
+
+    fn code() -> LinkCode {
+        LinkCode::of(&OpaqueToken::generate(TokenKind::LetterLink, &Entropy::seeded(7)))
+    }
+
+    fn asked() -> Asked {
+        Asked::by("Firefox/140.0 (X11; Linux)", "192.0.2.7".parse().unwrap(), AT)
     }
 
     fn message(to: &Mailbox, letter: &Letter) -> Message {
@@ -264,6 +308,22 @@ mod tests {
             assert!(text.contains("Content-Type: text/plain") && text.contains("Content-Type: text/html"));
             assert!(text.contains("id.example.com") && text.contains("2027-01-15 08:00 UTC"), "{text}");
             assert!(text.is_ascii(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_letter_with_a_link_says_who_asked_and_until_when_it_works() {
+        let ada = mailbox("Ada", "ada@example.org");
+        let letter = Letter::PasswordReset { code: code(), username: "ada".to_owned(), asked: asked() };
+        let body = text(&ada, &letter).replace("=\r\n", "").replace("=3D", "=").replace("&#x2f;", "/");
+        let (plain, page) = body.split_once("Content-Type: text/html").unwrap();
+        for form in [plain, page] {
+            let link = format!("https://id.example.com/idp/recover/new#k={}", code().expose());
+            assert_eq!(form.matches(&link).count(), 1, "{form}");
+            assert_eq!(form.matches(code().expose()).count(), 2, "{form}");
+            for said in ["192.0.2.7", "Firefox on Linux", "2027-01-15 08:15 UTC", "not you"] {
+                assert!(form.contains(said), "{said}: {form}");
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) mod permission;
 pub mod policies;
 pub(crate) mod possession;
 pub(crate) mod provision;
+pub(crate) mod recovery;
 pub(crate) mod registration;
 pub(crate) mod resource;
 pub(crate) mod revocation_feed;

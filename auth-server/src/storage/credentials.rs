@@ -2,7 +2,8 @@
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
-use crate::domain::user::{PasswordHash, User, Username};
+use crate::domain::user::{Email, PasswordHash, User, Username};
+use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, users};
 
 const FOR_SIGN_IN: &str = "
@@ -12,6 +13,15 @@ const FOR_SIGN_IN: &str = "
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
      WHERE u.username = $1";
+// In the order of its index: of several accounts the oldest.
+const BY_ADDRESS: &str = "
+    SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
+           u.disabled_at, u.profile, c.secret, s.sealed
+      FROM users u
+      LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
+      LEFT JOIN second_steps s ON s.user_id = u.id
+     WHERE lower(u.email) = lower(CAST($1 AS TEXT)) AND u.disabled_at IS NULL
+     ORDER BY lower(u.email), u.id LIMIT 1";
 const SET: &str = "
     INSERT INTO credentials (user_id, kind, secret, created_at, updated_at) VALUES ($1, 'password', $2, $3, $3)
         ON CONFLICT (user_id, kind) DO UPDATE SET secret = excluded.secret, updated_at = excluded.updated_at";
@@ -20,7 +30,7 @@ const REPLACE: &str = "
      WHERE user_id = $1 AND kind = 'password' AND secret = $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FOR_SIGN_IN, SET, REPLACE];
+pub(super) const STATEMENTS: &[&str] = &[FOR_SIGN_IN, BY_ADDRESS, SET, REPLACE];
 
 /// What checking a password needs.
 #[derive(Clone, Debug)]
@@ -35,12 +45,22 @@ pub struct SignInRow {
 
 /// The account with this name and its password.
 pub async fn for_sign_in(tx: &mut Tx, name: &Username) -> Result<Option<SignInRow>, StoreError> {
-    let Some(row) = tx.fetch_optional(FOR_SIGN_IN, &[name.as_str().into()]).await? else { return Ok(None) };
-    Ok(Some(SignInRow {
-        user: users::read_at(&row, 0)?,
+    let row = tx.fetch_optional(FOR_SIGN_IN, &[name.as_str().into()]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The oldest account with this address, in whatever case, that may be used, and its password.
+pub async fn by_address(tx: &mut Tx, address: &Email) -> Result<Option<SignInRow>, StoreError> {
+    let row = tx.fetch_optional(BY_ADDRESS, &[address.as_str().into()]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &Row) -> Result<SignInRow, StoreError> {
+    Ok(SignInRow {
+        user: users::read_at(row, 0)?,
         password: row.get(users::WIDTH)?,
         second_step: row.get(users::WIDTH + 1)?,
-    }))
+    })
 }
 
 /// Sets the password, whatever it was.

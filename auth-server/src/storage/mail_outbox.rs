@@ -39,8 +39,8 @@ pub struct NewLetter {
     pub id: LetterId,
     /// What kind of letter it is.
     pub kind: &'static str,
-    /// Whose account it is about.
-    pub user: UserId,
+    /// Whose account it is about, if there is one.
+    pub user: Option<UserId>,
     /// Stands for the address and the kind, to count.
     pub tally: Digest32,
     /// Whom it goes to and what it says, for those who have the key.
@@ -90,7 +90,7 @@ pub async fn insert(tx: &mut Tx, letter: &NewLetter, state: LetterState) -> Resu
     let values = [
         (&letter.id).into(),
         letter.kind.into(),
-        (&letter.user).into(),
+        letter.user.as_ref().into(),
         (&letter.tally).into(),
         sealed.into(),
         letter.created_at.into(),

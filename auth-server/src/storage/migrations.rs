@@ -154,6 +154,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0023_second_steps.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0023_second_steps.sql"),
     },
+    Migration {
+        number: 24,
+        name: "accounts_by_address",
+        postgres: include_str!("../../../migrations/postgres/0024_accounts_by_address.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0024_accounts_by_address.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -88,6 +88,8 @@ pub enum Purpose {
     GrantAssertionJti,
     /// A proof of possession (RFC 9449 §11.1).
     DpopProof,
+    /// The link by which somebody who forgot the password sets another.
+    PasswordReset,
     /// An authorization request that a client pushed (RFC 9126).
     PushedRequest,
     /// A sign-in that waits for its second step.
@@ -108,6 +110,7 @@ impl Purpose {
             Self::DeviceCode => "device_code",
             Self::GrantAssertionJti => "grant_assertion_jti",
             Self::DpopProof => "dpop_proof",
+            Self::PasswordReset => "password_reset",
             Self::PushedRequest => "pushed_request",
             Self::SecondStep => "second_step",
             Self::SetupLink => "setup_link",

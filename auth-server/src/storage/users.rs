@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
 use crate::domain::user::{Email, User, Username};
 use crate::storage::row::Row;
@@ -30,10 +31,14 @@ const UPDATE: &str = "
            profile = $8
      WHERE id = $1";
 
+const PROVE_ADDRESS: &str = "
+    UPDATE users SET email_verified_at = $3 WHERE id = $1 AND email = $2 AND email_verified_at IS NULL";
+
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE, DELETE];
+pub(super) const STATEMENTS: &[&str] =
+    &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE, PROVE_ADDRESS, DELETE];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 10;
@@ -117,6 +122,16 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
         profile(user)?,
     ];
     Ok(tx.execute(UPDATE, &values).await? > 0)
+}
+
+/// Notes that somebody reads what goes to the address of a user, if it is still that one; gives whether that is news.
+pub async fn prove_address(
+    tx: &mut Tx,
+    id: &UserId,
+    address: &Email,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(tx.execute(PROVE_ADDRESS, &[id.into(), address.as_str().into(), now.into()]).await? > 0)
 }
 
 /// Removes a user with credentials, sessions, grants and consents; gives whether there was one.

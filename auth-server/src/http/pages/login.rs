@@ -30,6 +30,8 @@ struct LoginPage {
     reason: Option<&'static str>,
     interaction: Option<String>,
     next: Option<String>,
+    /// Whether who forgot the password can have a letter.
+    recovers: bool,
     csrf_token: String,
     username: String,
 }
@@ -48,6 +50,8 @@ pub(super) struct LoginQuery {
     switch: Option<String>,
     /// Present when somebody just made the first administrator.
     ready: Option<String>,
+    /// Present when somebody just set another password.
+    renewed: Option<String>,
 }
 
 /// What the sign-in is for.
@@ -102,7 +106,7 @@ pub(super) async fn show(
     };
     match shown {
         Ok(Shown::Page(mut page)) => {
-            page.reason = page.reason.or(query.ready.map(|_| "ready"));
+            page.reason = page.reason.or(query.ready.map(|_| "ready")).or(query.renewed.map(|_| "renewed"));
             visitor.answer(desk.pages.show(StatusCode::OK, &page))
         }
         Ok(Shown::Elsewhere(path)) => visitor.answer(desk.pages.go(&path)),
@@ -172,7 +176,11 @@ impl Desk {
         visit: &Visit,
         switching: bool,
     ) -> Result<Shown, InteractionError> {
-        let mut page = LoginPage { csrf_token: self.guard.token(&visit.browser), ..LoginPage::default() };
+        let mut page = LoginPage {
+            recovers: self.recovery.is_on(),
+            csrf_token: self.guard.token(&visit.browser),
+            ..LoginPage::default()
+        };
         match purpose {
             Purpose::Own(next) => {
                 page.reason = match next {
@@ -255,7 +263,10 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.extend(["approvals", "device", "ready"].map(|why| LoginPage { reason: Some(why), ..asked() }));
+    samples.push(LoginPage { recovers: true, ..asked() });
+    samples.extend(
+        ["approvals", "device", "ready", "renewed"].map(|why| LoginPage { reason: Some(why), ..asked() }),
+    );
     samples
 }
 

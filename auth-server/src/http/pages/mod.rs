@@ -14,6 +14,7 @@ mod next;
 mod password;
 mod person;
 mod qr;
+mod recover;
 mod rulebooks;
 mod rules;
 mod setup;
@@ -32,6 +33,7 @@ use crate::http::extract::visit::Visitor;
 use crate::http::pages::approvals::ApprovalDesk;
 use crate::http::pages::device::DeviceDesk;
 use crate::http::pages::next::Next;
+use crate::http::pages::recover::RecoverDesk;
 use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
@@ -43,6 +45,7 @@ use crate::services::device::DeviceService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::second_step::enrol::SecondStepService;
+use crate::services::recovery::RecoveryService;
 
 /// What the handlers of pages work with.
 #[derive(Clone)]
@@ -55,6 +58,7 @@ struct Desk {
     ciba: CibaService,
     account: AccountService,
     steps: SecondStepService,
+    recovery: RecoveryService,
 }
 
 impl FromRef<AppState> for ApprovalDesk {
@@ -73,6 +77,16 @@ impl FromRef<AppState> for DeviceDesk {
             pages: Pages::from_ref(state),
             guard: FormGuard::from_ref(state),
             devices: DeviceService::from_ref(state),
+        }
+    }
+}
+
+impl FromRef<AppState> for RecoverDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            recovery: RecoveryService::from_ref(state),
         }
     }
 }
@@ -109,6 +123,7 @@ impl FromRef<AppState> for Desk {
             ciba: CibaService::from_ref(state),
             account: AccountService::from_ref(state),
             steps: SecondStepService::from_ref(state),
+            recovery: RecoveryService::from_ref(state),
         }
     }
 }
@@ -153,6 +168,9 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/logos/{name}", get(logo::show))
         .route("/logout", get(logout::by_link).post(logout::by_form))
         .route("/logout/confirm", get(logout::ask).post(logout::confirm))
+        .route("/recover", get(recover::show).post(recover::ask))
+        .route("/recover/new", get(recover::open).post(recover::set))
+        .route("/recover/sent", get(recover::sent))
         .route("/setup", get(setup::show).post(setup::create))
 }
 
@@ -207,6 +225,9 @@ mod tests {
         shown(logout::samples(), &mut all).await;
         shown(logged_out::samples(), &mut all).await;
         shown(password::samples(), &mut all).await;
+        shown(recover::question_samples(), &mut all).await;
+        shown(recover::sent_samples(), &mut all).await;
+        shown(recover::new_samples(), &mut all).await;
         shown(rulebooks::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;
         shown(rules::activation::samples(), &mut all).await;
@@ -316,6 +337,10 @@ mod tests {
         assert_eq!(field("password.html", "password"), "current-password");
         assert_eq!(field("password.html", "new-password"), "new-password");
         assert_eq!(field("setup.html", "new-password"), "new-password");
+        assert_eq!(field("recover.html", "username"), "username");
+        let (_, html) = pages.iter().rfind(|(name, _)| *name == "recover_new.html").unwrap();
+        assert!(html.contains("name=\"username\" autocomplete=\"username\" value=\"alice\""));
+        assert!(html.contains("autocomplete=\"new-password\""));
         let (_, html) = pages.iter().find(|(name, _)| *name == "password.html").unwrap();
         assert!(html.contains("name=\"username\" autocomplete=\"username\" value=\"alice\""));
     }

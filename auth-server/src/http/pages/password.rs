@@ -84,7 +84,7 @@ fn problem(error: &LoginError) -> &'static str {
 }
 
 /// The name of the sentence that says why a new password is refused.
-const fn new_password_problem(refused: BadNewPassword) -> &'static str {
+pub(super) const fn new_password_problem(refused: BadNewPassword) -> &'static str {
     match refused {
         BadNewPassword::Length(InvalidPassword::TooLong) => "too_long",
         BadNewPassword::Length(InvalidPassword::TooShort) => "too_short",

@@ -20,12 +20,13 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 6] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",
         content: include_str!("../../../static/mark.svg"),
     },
+    Asset { name: "code.js", media_type: JAVASCRIPT, content: include_str!("../../../static/code.js") },
     Asset {
         name: "form_post.js",
         media_type: JAVASCRIPT,

@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 31] = [
+const TEMPLATES: [(&str, &str); 34] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -43,6 +43,9 @@ const TEMPLATES: [(&str, &str); 31] = [
     ("policies.html", include_str!("../../../templates/policies.html")),
     ("profile.html", include_str!("../../../templates/profile.html")),
     ("recovery_codes.html", include_str!("../../../templates/recovery_codes.html")),
+    ("recover.html", include_str!("../../../templates/recover.html")),
+    ("recover_new.html", include_str!("../../../templates/recover_new.html")),
+    ("recover_sent.html", include_str!("../../../templates/recover_sent.html")),
     ("revision.html", include_str!("../../../templates/revision.html")),
     ("routes.html", include_str!("../../../templates/routes.html")),
     ("rulebooks.html", include_str!("../../../templates/rulebooks.html")),

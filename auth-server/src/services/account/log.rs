@@ -19,7 +19,7 @@ pub(crate) const PAGE: usize = 50;
 const MOST_READ: u32 = 200;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 23] = [
+const WORDS: [(Action, Outcome, &str); 24] = [
     (Action::CibaAllowed, Success, "ciba_allowed"),
     (Action::CibaRefused, Refused, "ciba_refused"),
     (Action::ConsentGranted, Success, "consent_granted"),
@@ -33,6 +33,7 @@ const WORDS: [(Action, Outcome, &str); 23] = [
     (Action::RecoveryCodesMade, Success, "recovery_codes_made"),
     (Action::SecondStepAdded, Success, "second_step_added"),
     (Action::SecondStepRemoved, Success, "second_step_removed"),
+    (Action::PasswordResetRequested, Success, "password_reset_requested"),
     (Action::SessionEnded, Success, "session_ended"),
     (Action::SetupCompleted, Success, "set_up"),
     (Action::SignIn, Refused, "sign_in_refused"),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, RwLock};
 
 use crate::domain::clock::Clock;
-use crate::domain::ids::LetterId;
+use crate::domain::ids::{LetterId, UserId};
 use crate::domain::letter::{Letter, LetterState};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::secret::{Digest32, Entropy};
@@ -69,6 +69,22 @@ struct Contents {
     letter: Letter,
 }
 
+/// Whom a letter goes to.
+pub(crate) struct Addressee {
+    /// Where.
+    pub(crate) mailbox: Mailbox,
+    /// Whose account it is about.
+    pub(crate) user: Option<UserId>,
+}
+
+impl Addressee {
+    /// The owner of an account, if there is an address.
+    pub(crate) fn of(user: &User) -> Option<Self> {
+        let email = user.email.clone()?;
+        Some(Self { mailbox: Mailbox::new(&user.name, email), user: Some(user.id.clone()) })
+    }
+}
+
 impl MailService {
     pub(crate) fn new(parts: MailParts) -> Self {
         let tally = hmac::Key::new(hmac::HMAC_SHA256, &parts.sealer.derive(TALLY));
@@ -83,27 +99,39 @@ impl MailService {
     /// Writes a letter to the owner of an account, to be sent once the transaction is committed. Nobody is told of what stands above
     /// the limit of an address: it runs the same statements, and is not sent.
     pub(crate) async fn post(&self, tx: &mut Tx, letter: Letter, to: &User) -> Result<(), StoreError> {
-        let (Some(office), Some(email)) = (&self.0, &to.email) else { return Ok(()) };
+        match Addressee::of(to) {
+            Some(to) => self.post_to(tx, letter, Some(to)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same to whomever. To nobody, where who asks must not learn whether there is somebody: it does the same, and is not sent.
+    pub(crate) async fn post_to(
+        &self,
+        tx: &mut Tx,
+        letter: Letter,
+        to: Option<Addressee>,
+    ) -> Result<(), StoreError> {
+        let Some(office) = &self.0 else { return Ok(()) };
         let MailParts { entropy, sealer, limits, .. } = &office.parts;
         let now = tx.now();
         let (kind, lifetime) = (letter.name(), letter.lifetime());
-        let tally = office.tally(kind, email);
-        let count = mail_outbox::count(tx, &tally, now.minus(COUNTED)).await?;
-        let is_void = count >= u64::from(limits.per_address_per_hour);
-        let id = LetterId::generate(now, entropy);
-        let contents = Contents { to: Mailbox::new(&to.name, email.clone()), letter };
-        let text = serde_json::to_vec(&contents)
-            .map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
-        let sealed = sealer.seal(PURPOSE, id.as_str().as_bytes(), &text);
-        let letter = NewLetter {
-            id,
-            kind,
-            user: to.id.clone(),
-            tally,
-            sealed,
-            created_at: now,
-            expires_at: now.plus(lifetime),
+        let tally = match &to {
+            Some(to) => office.tally(kind, to.mailbox.address()),
+            None => Digest32::from_bytes(entropy.bytes()),
         };
+        let count = mail_outbox::count(tx, &tally, now.minus(COUNTED)).await?;
+        let is_void = to.is_none() || count >= u64::from(limits.per_address_per_hour);
+        let id = LetterId::generate(now, entropy);
+        let (mailbox, user) = to.map_or((None, None), |to| (Some(to.mailbox), to.user));
+        let text = match mailbox {
+            Some(to) => serde_json::to_vec(&Contents { to, letter }),
+            None => serde_json::to_vec(&letter),
+        };
+        let text = text.map_err(|error| StoreError::Unexpected { reason: error.to_string() })?;
+        let sealed = sealer.seal(PURPOSE, id.as_str().as_bytes(), &text);
+        let letter =
+            NewLetter { id, kind, user, tally, sealed, created_at: now, expires_at: now.plus(lifetime) };
         let state = if is_void { LetterState::Void } else { LetterState::Waiting };
         mail_outbox::insert(tx, &letter, state).await
     }

@@ -71,7 +71,7 @@ async fn fill(fixture: &Fixture) -> Grant {
     let letter = NewLetter {
         id: fixture.id(),
         kind: "test",
-        user: fixture.id(),
+        user: Some(fixture.id()),
         tally: fixture.digest(),
         sealed: Vec::new(),
         created_at: fixture.now(),

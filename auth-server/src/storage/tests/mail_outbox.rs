@@ -23,7 +23,7 @@ fn letter(fixture: &Fixture, tally: &Digest32) -> NewLetter {
     NewLetter {
         id: fixture.id::<LetterKind>(),
         kind: "test",
-        user: fixture.id(),
+        user: Some(fixture.id()),
         tally: *tally,
         sealed: b"sealed".to_vec(),
         created_at: fixture.now(),
