@@ -1,9 +1,16 @@
-// The link of a letter carries its code behind `#`, which browsers send to nobody. Move it into the form, and out of the address.
+// A link carries its code behind `#`, which browsers send to nobody. Move it into the form, and out of the address.
 
-const code = new URLSearchParams(location.hash.slice(1)).get("k");
 const input = document.getElementById("code");
-if (code && input instanceof HTMLInputElement) {
-  input.value = code;
-  history.replaceState(null, "", location.pathname);
-  document.getElementById("submit")?.focus();
+
+function move() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("k");
+  if (code && input instanceof HTMLInputElement) {
+    input.value = code;
+    history.replaceState(null, "", location.pathname);
+    document.getElementById(input.form?.id === "setup" ? "username" : "submit")?.focus();
+  }
 }
+
+// Where the page is open already, such a link loads nothing.
+window.addEventListener("hashchange", move);
+move();

@@ -239,3 +239,51 @@ async fn pw_22_one_network_asks_for_few_letters(#[values(Sqlite, Postgres)] data
     server.wait(Duration::from_secs(6));
     assert_eq!(ask(&server, "ada").await[0].status, 303);
 }
+
+/// PW-20: nobody changes an address without the password, confirms one that they cannot read, or keeps one that was put back.
+#[rstest]
+#[tokio::test]
+async fn pw_20_an_address_is_changed_by_who_knows_the_password_and_reads_both(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = TestServer::start_with(database, |config| office.serve(config)).await;
+    let (ada, eve) = (server.admin.user("ada").await, server.admin.user("mallory").await);
+    let account = async |id: &str| server.admin.get(&format!("/users/{id}")).await.json();
+    // A session that somebody left open is not enough.
+    let mut left = server.visitor();
+    left.sign_in(&ada).await;
+    let form = the_form(&left.open("/account/profile/email").await, "email-form");
+    for password in ["", "a guess at the password", eve.password.as_str()] {
+        let form = form.clone().with("email", "eve@evil.test").with("password", password);
+        assert_eq!(left.submit(&form).await.status, 422, "{password:?}");
+    }
+    let form = the_form(&left.open("/account/profile").await, "profile-form").with("email", "eve@evil.test");
+    assert_eq!(left.submit(&form).await.status, 303);
+    assert_eq!(letters(&server, &office).await.len(), 1, "of the sign-in");
+    // An address that is somebody else's does not count, for tokens nor for letters, until its owner says so.
+    let mut hers = server.visitor();
+    hers.sign_in(&eve).await;
+    let form = the_form(&hers.open("/account/profile/email").await, "email-form");
+    let form = form.with("email", "ada@example.org").with("password", &eve.password);
+    assert_eq!(hers.submit(&form.with("user", &ada.id)).await.status, 303);
+    assert_eq!(account(&eve.id).await["email"], "mallory@example.org");
+    assert!(account(&eve.id).await["email_verified_at"].is_null());
+    ask(&server, "ada@example.org").await;
+    let received = letters(&server, &office).await;
+    let reset: Vec<_> = received.iter().filter(|letter| letter.body().contains("/recover/new#k=")).collect();
+    assert_eq!(reset.len(), 1);
+    assert!(reset[0].body().contains("Your user name there is ada."), "{}", reset[0].body());
+    let proof = received.iter().find(|letter| letter.body().contains("/verify#k=")).unwrap();
+    assert!(proof.body().contains("the user name mallory"), "who has it sees whose account it is");
+    // A code says what it confirms: another address in the form changes nothing.
+    let mut stranger = server.visitor();
+    let page = stranger.open("/verify").await;
+    let form = the_form(&page, "code-form").with("code", &proof.code().unwrap()).with("confirm", "yes");
+    let form = form.with("address", "eve@evil.test").with("email", "eve@evil.test");
+    assert_eq!(stranger.submit(&form).await.status, 303);
+    assert_eq!(account(&eve.id).await["email"], "ada@example.org");
+    assert_eq!(account(&ada.id).await["email"], "ada@example.org");
+    let log = server.log.lines_with("pcm_");
+    assert!(log.is_empty(), "a code is in the log: {}", log.join("\n"));
+}

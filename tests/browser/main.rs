@@ -13,6 +13,8 @@ mod displays;
 #[path = "../../middleware/src/input/html/evasions.rs"]
 mod evasions;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod looks;
 #[cfg(test)]
 mod pages;

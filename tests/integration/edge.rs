@@ -153,7 +153,11 @@ async fn addresses_and_forms_that_cannot_be_read_get_a_page_with_a_reference(
         "/account/sign-out",
         "/logout/confirm",
         "/recover",
+        "/account/profile/email",
+        "/account/profile/email/confirm",
+        "/recover/address",
         "/recover/new",
+        "/verify",
         "/setup",
         "/admin/policies/%61",
     ] {

@@ -9,6 +9,8 @@ mod account_profile;
 #[cfg(test)]
 mod account_sessions;
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod admin_api;
 #[cfg(test)]
 mod audit_trail;

@@ -6,6 +6,7 @@ use crate::http::render::{Pages, PagesError};
 use crate::http::state::Front;
 use crate::services::account::AccountService;
 use crate::services::account::limits::ChangeLimits;
+use crate::services::addresses::{AddressParts, AddressService};
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
@@ -52,9 +53,18 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         mail: ground.mail.clone(),
         issuer: issuer.host().to_owned(),
     };
+    let login = LoginService::new(store.clone(), config.sessions.clone(), parts);
+    let limits = LetterLimits::new(&config.limits, clock, entropy);
+    let addresses = AddressParts {
+        login: login.clone(),
+        limits: limits.clone(),
+        entropy: entropy.clone(),
+        notices: ground.notices.clone(),
+        mail: ground.mail.clone(),
+    };
     let recovery = RecoveryParts {
         hasher: hasher.clone(),
-        limits: LetterLimits::new(&config.limits, clock, entropy),
+        limits,
         entropy: entropy.clone(),
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
@@ -65,6 +75,7 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         account,
         steps: SecondStepService::new(store.clone(), steps),
         recovery: RecoveryService::new(store.clone(), recovery),
-        login: LoginService::new(store.clone(), config.sessions.clone(), parts),
+        addresses: AddressService::new(store.clone(), addresses),
+        login,
     })
 }

@@ -160,6 +160,9 @@ impl FromStr for AuditOutcome {
 #[expect(missing_docs, reason = "the text form beside each variant says what it is")]
 pub enum AuditAction {
     AccessRefused,
+    AddressConfirmed,
+    AddressProofRequested,
+    AddressReturned,
     ApiCreated,
     ApiDeleted,
     ApiUpdated,
@@ -229,8 +232,11 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 68] = [
+const ACTIONS: [(AuditAction, &str); 71] = [
     (AuditAction::AccessRefused, "access.refused"),
+    (AuditAction::AddressConfirmed, "address.confirmed"),
+    (AuditAction::AddressProofRequested, "address.proof_requested"),
+    (AuditAction::AddressReturned, "address.returned"),
     (AuditAction::ApiCreated, "api.created"),
     (AuditAction::ApiDeleted, "api.deleted"),
     (AuditAction::ApiUpdated, "api.updated"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::browser_name::BrowserName;
 use crate::domain::clock::Timestamp;
-use crate::domain::secret::OpaqueToken;
+use crate::domain::secret::{OpaqueToken, TokenKind};
 
 /// How long it is worth telling of something that happened.
 const NOTICE: Duration = Duration::from_hours(72);
@@ -16,12 +16,24 @@ const NOTICE: Duration = Duration::from_hours(72);
 const TRIAL: Duration = Duration::from_mins(10);
 
 /// How long a new password can be set.
-const RESET: Duration = Duration::from_mins(15);
+pub(crate) const RESET: Duration = Duration::from_mins(15);
+
+/// How long an address can be confirmed.
+const PROOF: Duration = Duration::from_hours(24);
 
 /// What a letter tells, with the facts that it needs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Letter {
+    /// Another address took the place of the one that this letter goes to.
+    AddressChanged {
+        /// What lets the owner put it back.
+        code: LinkCode,
+        /// From where it was confirmed.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+    },
     /// The password of the account was changed.
     PasswordChanged {
         /// By whom.
@@ -73,7 +85,19 @@ pub enum Letter {
         /// When it was asked for.
         at: Timestamp,
     },
+    /// An account is to have the address that this letter goes to.
+    VerifyAddress {
+        /// What confirms that its owner has the letter.
+        code: LinkCode,
+        /// The user name of the account.
+        username: String,
+        /// Who asked for it.
+        asked: Asked,
+    },
 }
+
+/// What stands before the code in a link.
+const BEFORE_CODE: &str = "k=";
 
 /// What the link of a letter carries. It is in the letter, which lies sealed, and nowhere else; never printed.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -84,6 +108,13 @@ impl LinkCode {
     /// That of this link.
     pub fn of(link: &OpaqueToken) -> Self {
         Self(link.expose().to_owned())
+    }
+
+    /// The link that somebody means who copied its code: alone, or with all that stands before it.
+    pub fn copied(text: &str) -> Option<OpaqueToken> {
+        let code = text.trim();
+        let code = code.rsplit_once(BEFORE_CODE).map_or(code, |(_, code)| code);
+        OpaqueToken::parse_as(TokenKind::LetterLink, code).ok()
     }
 
     /// The text, for the letter.
@@ -134,6 +165,7 @@ impl Letter {
     /// that anybody can ask for keeps no warning from arriving.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::AddressChanged { .. } => "address_changed",
             Self::PasswordChanged { .. } => "password_changed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::SecondStepAdded { .. } => "second_step_added",
@@ -141,19 +173,22 @@ impl Letter {
             Self::PasswordReset { .. } => "password_reset",
             Self::SignInFromNewDevice { .. } => "sign_in_from_new_device",
             Self::Test { .. } => "test",
+            Self::VerifyAddress { .. } => "verify_address",
         }
     }
 
     /// How long it is tried. A link in a letter lives as long, and no longer.
     pub const fn lifetime(&self) -> Duration {
         match self {
-            Self::PasswordChanged { .. }
+            Self::AddressChanged { .. }
+            | Self::PasswordChanged { .. }
             | Self::RecoveryCodeUsed { .. }
             | Self::SecondStepAdded { .. }
             | Self::SecondStepRemoved { .. }
             | Self::SignInFromNewDevice { .. } => NOTICE,
             Self::PasswordReset { .. } => RESET,
             Self::Test { .. } => TRIAL,
+            Self::VerifyAddress { .. } => PROOF,
         }
     }
 }
@@ -189,7 +224,20 @@ impl LetterState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::secret::{Entropy, TokenKind};
+    use crate::domain::secret::Entropy;
+
+    #[test]
+    fn a_code_is_read_however_it_was_copied() {
+        let link = OpaqueToken::generate(TokenKind::LetterLink, &Entropy::seeded(1));
+        let code = link.expose();
+        let whole = format!("https://id.example.com/recover/new#k={code}");
+        for copied in [code, &format!(" {code}\r\n"), &whole] {
+            assert_eq!(LinkCode::copied(copied).unwrap().digest(), link.digest(), "{copied:?}");
+        }
+        for other in ["", "k=", &code.replace("pcm_", "pcl_"), &format!("{code}x")] {
+            assert!(LinkCode::copied(other).is_none(), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_letter_survives_the_way_to_the_database_and_back() {
@@ -201,7 +249,9 @@ mod tests {
             username: "ada".to_owned(),
             asked: Asked::by("Firefox/140.0", "192.0.2.1".parse().unwrap(), at),
         };
-        assert!(!format!("{reset:?}").contains(link.expose()));
+        let Letter::PasswordReset { code, username, asked } = reset.clone() else { panic!() };
+        let verify = Letter::VerifyAddress { code, username, asked };
+        assert!(!format!("{reset:?} {verify:?}").contains(link.expose()));
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
@@ -209,6 +259,8 @@ mod tests {
             Letter::SecondStepAdded { address: "192.0.2.1".parse().unwrap(), at },
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at },
             reset,
+            Letter::AddressChanged { code: LinkCode::of(&link), address: "192.0.2.1".parse().unwrap(), at },
+            verify,
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at },
             Letter::Test { at },
         ] {

@@ -19,6 +19,7 @@ use crate::http::render::Pages;
 use crate::keys::ring::KeyRing;
 use crate::services::access_trail::AccessTrail;
 use crate::services::account::AccountService;
+use crate::services::addresses::AddressService;
 use crate::services::apis::ApiService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::callers::CallerService;
@@ -177,6 +178,7 @@ pub(crate) struct Front {
     pub(crate) account: AccountService,
     pub(crate) steps: SecondStepService,
     pub(crate) recovery: RecoveryService,
+    pub(crate) addresses: AddressService,
 }
 
 impl FromRef<AppState> for SecondStepService {
@@ -188,6 +190,12 @@ impl FromRef<AppState> for SecondStepService {
 impl FromRef<AppState> for AccountService {
     fn from_ref(state: &AppState) -> Self {
         state.front.account.clone()
+    }
+}
+
+impl FromRef<AppState> for AddressService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.addresses.clone()
     }
 }
 

@@ -17,7 +17,10 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 23] = [
+const TEMPLATES: [(&str, &str); 29] = [
+    ("address_changed.html", include_str!("../../templates/mail/address_changed.html")),
+    ("address_changed.subject", include_str!("../../templates/mail/address_changed.subject")),
+    ("address_changed.txt", include_str!("../../templates/mail/address_changed.txt")),
     ("layout.html", include_str!("../../templates/mail/layout.html")),
     ("layout.txt", include_str!("../../templates/mail/layout.txt")),
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
@@ -41,6 +44,9 @@ const TEMPLATES: [(&str, &str); 23] = [
     ("test.html", include_str!("../../templates/mail/test.html")),
     ("test.subject", include_str!("../../templates/mail/test.subject")),
     ("test.txt", include_str!("../../templates/mail/test.txt")),
+    ("verify_address.html", include_str!("../../templates/mail/verify_address.html")),
+    ("verify_address.subject", include_str!("../../templates/mail/verify_address.subject")),
+    ("verify_address.txt", include_str!("../../templates/mail/verify_address.txt")),
 ];
 
 /// Why no message can be made of a letter.
@@ -174,6 +180,9 @@ impl<'a> Facts<'a> {
             Some(Link { address: format!("{}#k={code}", issuer.endpoint(path)), code, until })
         };
         match parcel.letter {
+            Letter::AddressChanged { code, address, at } => {
+                Self { link: link("/recover/address", code), ..facts(at, Some(address)) }
+            }
             Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
             | Letter::SecondStepAdded { address, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
@@ -186,6 +195,9 @@ impl<'a> Facts<'a> {
             }
             Letter::PasswordReset { code, username, asked: by } => {
                 Self { link: link("/recover/new", code), username: Some(username), ..asked(by) }
+            }
+            Letter::VerifyAddress { code, username, asked: by } => {
+                Self { link: link("/verify", code), username: Some(username), ..asked(by) }
             }
         }
     }
@@ -246,7 +258,7 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 9] {
+    fn every_letter() -> [Letter; 11] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner, at: AT },
@@ -260,7 +272,9 @@ mod tests {
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordReset { code: code(), username: "ada".to_owned(), asked: asked() },
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at: AT },
+            Letter::AddressChanged { code: code(), address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::Test { at: AT },
+            Letter::VerifyAddress { code: code(), username: "ada".to_owned(), asked: asked() },
         ]
     }
 

@@ -4,6 +4,7 @@
 //! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
 
 mod change;
+mod proof;
 mod start;
 mod step;
 mod taken;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use self::change::PasswordChange;
+pub(crate) use self::proof::PasswordProof;
 use self::start::Arrival;
 pub(crate) use self::step::{CodeKind, Errand, Proven, StepAnswer};
 use crate::config::Sessions;

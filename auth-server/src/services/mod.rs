@@ -2,6 +2,7 @@
 
 pub(crate) mod access_trail;
 pub(crate) mod account;
+pub(crate) mod addresses;
 pub mod admin_error;
 pub(crate) mod api_fields;
 pub mod apis;

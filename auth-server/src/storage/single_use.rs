@@ -56,6 +56,7 @@ const FORGET: &str = "
     DELETE FROM single_use
      WHERE purpose = $1 AND used_at IS NULL AND REPLACE(payload, $2, '') <> payload
        AND REPLACE(payload, $3, '') <> payload";
+const FORGET_OF_USER: &str = "DELETE FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -69,11 +70,16 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMEMBER,
     REMEMBER_BOTH,
     FORGET,
+    FORGET_OF_USER,
 ];
 
 /// What something may be used for, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
+    /// The link by which somebody confirms an address of mail.
+    AddressProof,
+    /// The link by which somebody takes back that another address took the place of theirs.
+    AddressReturn,
     /// The `jti` of a client's assertion (RFC 7523 §3).
     AssertionJti,
     /// An authorization code (RFC 6749 §4.1.2).
@@ -103,6 +109,8 @@ pub enum Purpose {
 impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::AddressProof => "address_proof",
+            Self::AddressReturn => "address_return",
             Self::AssertionJti => "assertion_jti",
             Self::AuthorizationCode => "authorization_code",
             Self::AuthReqId => "auth_req_id",
@@ -146,6 +154,17 @@ pub async fn issue(
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
     add(tx, (purpose, digest), payload, None, expires_at).await
+}
+
+/// The same for what is about a user; then it is known to [`forget_of`].
+pub async fn issue_about(
+    tx: &mut Tx,
+    (purpose, digest): (Purpose, &Digest32),
+    payload: &(impl Serialize + Sync),
+    user: &UserId,
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    add(tx, (purpose, digest), payload, Some(user), expires_at).await
 }
 
 /// The same for what a user allowed; then ask [`consume_from_user`].
@@ -301,6 +320,11 @@ pub async fn find<T: DeserializeOwned>(
 ) -> Result<Option<T>, StoreError> {
     let values = [purpose.as_str().into(), digest.into(), now.into()];
     tx.fetch_optional(FIND, &values).await?.map(|row| row.json(0)).transpose()
+}
+
+/// Forgets what was issued about a user and nobody used yet.
+pub async fn forget_of(tx: &mut Tx, purpose: Purpose, user: &UserId) -> Result<(), StoreError> {
+    tx.execute(FORGET_OF_USER, &[purpose.as_str().into(), user.into()]).await.map(drop)
 }
 
 /// Forgets what a user allowed a client and nobody used yet; gives whether there was something.

@@ -1,6 +1,7 @@
 //! The account of whoever is signed in.
 
 pub(super) mod apps;
+pub(super) mod email;
 pub(super) mod log;
 pub(super) mod profile;
 pub(super) mod security;

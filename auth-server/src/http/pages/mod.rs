@@ -18,6 +18,7 @@ mod recover;
 mod rulebooks;
 mod rules;
 mod setup;
+mod verify;
 mod when;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
 use crate::http::state::{AppState, Console};
 use crate::services::account::AccountService;
+use crate::services::addresses::AddressService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
@@ -59,6 +61,7 @@ struct Desk {
     account: AccountService,
     steps: SecondStepService,
     recovery: RecoveryService,
+    addresses: AddressService,
 }
 
 impl FromRef<AppState> for ApprovalDesk {
@@ -87,6 +90,7 @@ impl FromRef<AppState> for RecoverDesk {
             pages: Pages::from_ref(state),
             guard: FormGuard::from_ref(state),
             recovery: RecoveryService::from_ref(state),
+            addresses: AddressService::from_ref(state),
         }
     }
 }
@@ -124,6 +128,7 @@ impl FromRef<AppState> for Desk {
             account: AccountService::from_ref(state),
             steps: SecondStepService::from_ref(state),
             recovery: RecoveryService::from_ref(state),
+            addresses: AddressService::from_ref(state),
         }
     }
 }
@@ -141,6 +146,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/account/security/recovery-codes", post(account::security::renew_codes))
         .route("/account/security/second-step", get(account::security::offer).post(account::security::add))
         .route("/account/security/second-step/remove", post(account::security::remove))
+        .route("/account/profile/email", get(account::email::show).post(account::email::change))
+        .route("/account/profile/email/confirm", post(account::email::send_again))
         .route("/account/security/password", get(password::show).post(password::change))
         .route("/account/sessions", get(account::sessions::show))
         .route("/account/sessions/end", post(account::sessions::end))
@@ -169,9 +176,12 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/logout", get(logout::by_link).post(logout::by_form))
         .route("/logout/confirm", get(logout::ask).post(logout::confirm))
         .route("/recover", get(recover::show).post(recover::ask))
+        .route("/recover/address", get(recover::ask_back).post(recover::put_back))
         .route("/recover/new", get(recover::open).post(recover::set))
         .route("/recover/sent", get(recover::sent))
         .route("/setup", get(setup::show).post(setup::create))
+        .route("/verify", get(verify::show).post(verify::confirm))
+        .route("/verify/done", get(verify::done))
 }
 
 /// `GET /`: to the account of whoever is signed in, else to the sign-in page.
@@ -209,6 +219,7 @@ mod tests {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
         shown(account::apps::samples(), &mut all).await;
+        shown(account::email::samples(), &mut all).await;
         shown(account::log::samples(), &mut all).await;
         shown(account::profile::samples(), &mut all).await;
         shown(account::security::samples(), &mut all).await;
@@ -227,6 +238,7 @@ mod tests {
         shown(password::samples(), &mut all).await;
         shown(recover::question_samples(), &mut all).await;
         shown(recover::sent_samples(), &mut all).await;
+        shown(recover::put_back_samples(), &mut all).await;
         shown(recover::new_samples(), &mut all).await;
         shown(rulebooks::samples(), &mut all).await;
         shown(rules::samples(), &mut all).await;
@@ -236,6 +248,7 @@ mod tests {
         shown(rules::routes::samples(), &mut all).await;
         shown(rules::trial::samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
+        shown(verify::samples(), &mut all).await;
         all
     }
 

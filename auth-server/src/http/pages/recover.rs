@@ -11,6 +11,7 @@ use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::password::new_password_problem;
 use crate::http::render::{Page, Pages};
+use crate::services::addresses::AddressService;
 use crate::services::login::LoginError;
 use crate::services::recovery::{Forgetful, RecoveryService};
 
@@ -44,11 +45,25 @@ struct NewPasswordPage {
     code: String,
     /// Whose password it is, once the code is known.
     username: Option<String>,
+    /// Whether the address was just put back.
+    is_put_back: bool,
     csrf_token: String,
 }
 
 impl Page for NewPasswordPage {
     const TEMPLATE: &'static str = "recover_new.html";
+}
+
+/// The page that puts an address back that somebody else changed.
+#[derive(Default, Serialize)]
+struct PutBackPage {
+    problem: Option<&'static str>,
+    code: String,
+    csrf_token: String,
+}
+
+impl Page for PutBackPage {
+    const TEMPLATE: &'static str = "recover_address.html";
 }
 
 /// What the handlers work with.
@@ -57,6 +72,7 @@ pub(super) struct RecoverDesk {
     pub(super) pages: Pages,
     pub(super) guard: FormGuard,
     pub(super) recovery: RecoveryService,
+    pub(super) addresses: AddressService,
 }
 
 /// `GET /recover`.
@@ -118,6 +134,34 @@ pub(super) async fn set(State(desk): State<RecoverDesk>, id: RequestId, form: Ow
     }
 }
 
+/// `GET /recover/address`. Whoever opens it for somebody changes nothing.
+pub(super) async fn ask_back(State(desk): State<RecoverDesk>, visitor: Visitor) -> Response {
+    desk.put_back_form(&visitor, PutBackPage::default())
+}
+
+/// `POST /recover/address`: the address is the old one again, and the next page sets another password.
+pub(super) async fn put_back(State(desk): State<RecoverDesk>, id: RequestId, form: OwnForm) -> Response {
+    let OwnForm { visitor, fields } = form;
+    let code = fields.text("code");
+    match desk.addresses.put_back(code, &visitor.visit).await {
+        Ok((next, username)) => {
+            let page = NewPasswordPage {
+                code: next.expose().to_owned(),
+                username: Some(username.as_str().to_owned()),
+                is_put_back: true,
+                ..NewPasswordPage::default()
+            };
+            desk.form(&visitor, page)
+        }
+        Err(LoginError::Wrong) => {
+            let page =
+                PutBackPage { problem: Some("bad_code"), code: code.to_owned(), ..PutBackPage::default() };
+            desk.put_back_form(&visitor, page)
+        }
+        Err(error) => desk.failed(id, &error),
+    }
+}
+
 fn bad_code(code: &str) -> NewPasswordPage {
     NewPasswordPage { problem: Some("bad_code"), code: code.to_owned(), ..NewPasswordPage::default() }
 }
@@ -134,7 +178,12 @@ impl RecoverDesk {
         visitor.answer(self.pages.show(status(page.problem), &NewPasswordPage { csrf_token, ..page }))
     }
 
-    fn failed(&self, id: RequestId, error: &LoginError) -> Response {
+    fn put_back_form(&self, visitor: &Visitor, page: PutBackPage) -> Response {
+        let csrf_token = self.guard.token(&visitor.visit.browser);
+        visitor.answer(self.pages.show(status(page.problem), &PutBackPage { csrf_token, ..page }))
+    }
+
+    pub(super) fn failed(&self, id: RequestId, error: &LoginError) -> Response {
         failure::login(&self.pages, id, error).unwrap_or_else(|| failure::not_found(&self.pages, id))
     }
 }
@@ -156,15 +205,24 @@ pub(super) fn sent_samples() -> Vec<impl Page> {
 }
 
 #[cfg(test)]
+pub(super) fn put_back_samples() -> Vec<impl Page> {
+    [None, Some("bad_code")]
+        .map(|problem| PutBackPage { problem, code: "\"><b>".to_owned(), csrf_token: "token".to_owned() })
+        .into()
+}
+
+#[cfg(test)]
 pub(super) fn new_samples() -> Vec<impl Page> {
     let page = |problem, username: Option<&str>| NewPasswordPage {
         problem,
         code: "\"><b>".to_owned(),
         username: username.map(str::to_owned),
+        is_put_back: false,
         csrf_token: "token".to_owned(),
     };
     let known = Some("alice");
     let mut samples = vec![page(None, None), page(Some("bad_code"), None), page(None, known)];
+    samples.push(NewPasswordPage { is_put_back: true, ..page(None, known) });
     samples
         .extend(["common", "personal", "same", "too_long", "too_short"].map(|name| page(Some(name), known)));
     samples

@@ -20,7 +20,7 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 7] = [
+const ASSETS: [Asset; 6] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",
@@ -38,7 +38,6 @@ const ASSETS: [Asset; 7] = [
         media_type: JAVASCRIPT,
         content: include_str!("../../../static/password.js"),
     },
-    Asset { name: "setup.js", media_type: JAVASCRIPT, content: include_str!("../../../static/setup.js") },
     Asset {
         name: "style.css",
         media_type: "text/css; charset=utf-8",

@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 34] = [
+const TEMPLATES: [(&str, &str); 37] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -31,6 +31,7 @@ const TEMPLATES: [(&str, &str); 34] = [
     ("device.html", include_str!("../../../templates/device.html")),
     ("device_confirm.html", include_str!("../../../templates/device_confirm.html")),
     ("device_end.html", include_str!("../../../templates/device_end.html")),
+    ("email.html", include_str!("../../../templates/email.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("form_post.html", include_str!("../../../templates/form_post.html")),
     ("log.html", include_str!("../../../templates/log.html")),
@@ -44,6 +45,7 @@ const TEMPLATES: [(&str, &str); 34] = [
     ("profile.html", include_str!("../../../templates/profile.html")),
     ("recovery_codes.html", include_str!("../../../templates/recovery_codes.html")),
     ("recover.html", include_str!("../../../templates/recover.html")),
+    ("recover_address.html", include_str!("../../../templates/recover_address.html")),
     ("recover_new.html", include_str!("../../../templates/recover_new.html")),
     ("recover_sent.html", include_str!("../../../templates/recover_sent.html")),
     ("revision.html", include_str!("../../../templates/revision.html")),
@@ -55,6 +57,7 @@ const TEMPLATES: [(&str, &str); 34] = [
     ("setup.html", include_str!("../../../templates/setup.html")),
     ("told.html", include_str!("../../../templates/told.html")),
     ("try.html", include_str!("../../../templates/try.html")),
+    ("verify.html", include_str!("../../../templates/verify.html")),
 ];
 
 /// What a template is given.

@@ -19,7 +19,11 @@ pub(crate) const PAGE: usize = 50;
 const MOST_READ: u32 = 200;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 24] = [
+const WORDS: [(Action, Outcome, &str); 28] = [
+    (Action::AddressConfirmed, Success, "address_confirmed"),
+    (Action::AddressProofRequested, Refused, "address_proof_refused"),
+    (Action::AddressProofRequested, Success, "address_proof_requested"),
+    (Action::AddressReturned, Success, "address_returned"),
     (Action::CibaAllowed, Success, "ciba_allowed"),
     (Action::CibaRefused, Refused, "ciba_refused"),
     (Action::ConsentGranted, Success, "consent_granted"),

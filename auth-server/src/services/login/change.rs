@@ -4,7 +4,9 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{ChangedBy, Letter};
 use crate::domain::session::Acr;
 use crate::domain::user::{Password, PasswordHash, User};
-use crate::services::login::{BadNewPassword, BrowserTraits, Checked, LoginError, LoginService, SignedIn};
+use crate::services::login::{
+    BadNewPassword, BrowserTraits, LoginError, LoginService, PasswordProof, SignedIn,
+};
 use crate::services::password_quality;
 use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
@@ -24,19 +26,10 @@ impl LoginService {
     pub(crate) async fn change_password(&self, change: PasswordChange<'_>) -> Result<SignedIn, LoginError> {
         let new = Password::choose(change.new).map_err(BadNewPassword::from)?;
         password_quality::check(&new, change.user.username.as_str()).map_err(BadNewPassword::from)?;
-        let username = &change.user.username;
-        let tried = self.admit(username.as_str(), Some(username), change.browser, change.visit)?;
-        let row = credentials::for_sign_in(&mut self.store.read().await?, username).await?;
-        let accepted = match Password::parse(change.current) {
-            Ok(current) => matches!(self.check(row.as_ref(), &current).await?, Checked::Accepted { .. }),
-            Err(_) => false,
-        };
-        let (Some(SignInRow { password: Some(old), user, .. }), true) = (row, accepted) else {
-            self.parts.limits.failed(&tried);
-            return self
-                .note_failure(AuditAction::PasswordChanged, Some(change.user.clone()), change.visit)
-                .await;
-        };
+        let PasswordChange { current, user, browser, visit, .. } = change;
+        let proof = PasswordProof { current, user, browser, visit };
+        let SignInRow { password, user, .. } = self.prove(&proof, AuditAction::PasswordChanged).await?;
+        let old = password.ok_or(LoginError::Wrong)?;
         if change.new == change.current {
             return Err(BadNewPassword::Same.into());
         }

@@ -12,7 +12,7 @@ use serde_json::json;
 pub(crate) use self::limits::LetterLimits;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::ids::UserId;
-use crate::domain::letter::{Asked, Letter, LinkCode};
+use crate::domain::letter::{Asked, Letter, LinkCode, RESET};
 use crate::domain::secret::{Digest32, Entropy, OpaqueToken, TokenKind};
 use crate::domain::user::{Email, PasswordHash, Username};
 use crate::services::backchannel::LogoutNotices;
@@ -23,7 +23,7 @@ use crate::services::password::PasswordHasher;
 use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, Tx};
 
 /// Lets people set another password who forgot theirs.
 #[derive(Clone)]
@@ -95,9 +95,13 @@ impl RecoveryService {
         self.admit(visit)?;
         let found = self.found(who.trim()).await?;
         let mut letters = Vec::with_capacity(found.len());
-        for row in found {
+        for row in &found {
             let link = OpaqueToken::generate(TokenKind::LetterLink, &self.parts.entropy);
-            letters.push(Invitation::of(row, &link, Asked::by(user_agent, visit.address, visit.now)));
+            letters.push(Invitation::of(
+                row.as_ref(),
+                &link,
+                Asked::by(user_agent, visit.address, visit.now),
+            ));
         }
         let (address, mail) = (visit.address, self.parts.mail.clone());
         let known =
@@ -148,6 +152,12 @@ impl RecoveryService {
     }
 }
 
+/// Lets whoever has this link set another password, as a letter would.
+pub(crate) async fn let_set(tx: &mut Tx, link: &Digest32, row: &SignInRow) -> Result<(), StoreError> {
+    let expires_at = tx.now().plus(RESET);
+    single_use::issue(tx, Purpose::PasswordReset, link, &Some(Target::of(row)), expires_at).await
+}
+
 /// A letter with its link, or what looks like one and goes to nobody.
 struct Invitation {
     digest: Digest32,
@@ -157,13 +167,13 @@ struct Invitation {
 }
 
 impl Invitation {
-    fn of(row: Option<SignInRow>, link: &OpaqueToken, asked: Asked) -> Self {
-        let username = row.as_ref().map_or("", |row| row.user.username.as_str()).to_owned();
+    fn of(row: Option<&SignInRow>, link: &OpaqueToken, asked: Asked) -> Self {
+        let username = row.map_or("", |row| row.user.username.as_str()).to_owned();
         Self {
             digest: link.digest(),
-            target: row.as_ref().map(Target::of),
+            target: row.map(Target::of),
             letter: Letter::PasswordReset { code: LinkCode::of(link), username, asked },
-            to: row.as_ref().and_then(|row| Addressee::of(&row.user)),
+            to: row.and_then(|row| Addressee::of(&row.user)),
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::letter::{ChangedBy, Letter};
-use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::domain::letter::{ChangedBy, Letter, LinkCode};
+use crate::domain::secret::Digest32;
 use crate::domain::user::{Password, PasswordHash, Username};
 use crate::services::backchannel::{Departures, LogoutNotices};
 use crate::services::login::{BadNewPassword, LoginError};
@@ -15,9 +15,6 @@ use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::{self, Purpose};
 use crate::storage::{StoreError, Tx, users};
-
-/// What stands before the code in the link of a letter.
-const BEFORE_CODE: &str = "k=";
 
 /// What is done in the transaction.
 struct Reset {
@@ -31,7 +28,7 @@ struct Reset {
 impl RecoveryService {
     /// Whose password a code sets; `None` when it sets none, or no longer. Nothing is used up.
     pub(crate) async fn whose(&self, code: &str, visit: &Visit) -> Result<Option<Username>, StoreError> {
-        let Some(link) = link_of(code) else { return Ok(None) };
+        let Some(link) = LinkCode::copied(code) else { return Ok(None) };
         let mut tx = self.store.read().await?;
         let target = single_use::find(&mut tx, Purpose::PasswordReset, &link.digest(), visit.now).await?;
         Ok(account(&mut tx, target.flatten()).await?.map(|row| row.user.username))
@@ -43,7 +40,7 @@ impl RecoveryService {
         self.admit(visit)?;
         // Before anything is hashed: a stranger cannot make us do that.
         let username = self.whose(code, visit).await?.ok_or(LoginError::Wrong)?;
-        let link = link_of(code).ok_or(LoginError::Wrong)?.digest();
+        let link = LinkCode::copied(code).ok_or(LoginError::Wrong)?.digest();
         let new = Password::choose(new).map_err(BadNewPassword::from)?;
         password_quality::check(&new, username.as_str()).map_err(BadNewPassword::from)?;
         let reset = Reset {
@@ -87,36 +84,10 @@ impl Reset {
     }
 }
 
-/// The code as people copy it: alone, or with the link before it.
-fn link_of(code: &str) -> Option<OpaqueToken> {
-    let code = code.trim();
-    let code = code.rsplit_once(BEFORE_CODE).map_or(code, |(_, code)| code);
-    OpaqueToken::parse_as(TokenKind::LetterLink, code).ok()
-}
-
 /// The account that a link is for, as long as nothing about it changed.
 async fn account(tx: &mut Tx, target: Option<Target>) -> Result<Option<SignInRow>, StoreError> {
     let Some(target) = target else { return Ok(None) };
     let Some(user) = users::find(tx, &target.user).await? else { return Ok(None) };
     let row = credentials::for_sign_in(tx, &user.username).await?;
     Ok(row.filter(|row| target.is_still(row)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::secret::Entropy;
-
-    #[test]
-    fn a_code_is_read_however_it_was_copied() {
-        let link = OpaqueToken::generate(TokenKind::LetterLink, &Entropy::seeded(1));
-        let code = link.expose();
-        let whole = format!("https://id.example.com/recover/new#k={code}");
-        for copied in [code, &format!(" {code}\r\n"), &whole] {
-            assert_eq!(link_of(copied).unwrap().digest(), link.digest(), "{copied:?}");
-        }
-        for other in ["", "k=", &code.replace("pcm_", "pcl_"), &format!("{code}x")] {
-            assert!(link_of(other).is_none(), "{other:?}");
-        }
-    }
 }

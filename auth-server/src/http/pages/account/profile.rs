@@ -28,8 +28,18 @@ use crate::services::visit::LiveSession;
 struct ProfilePage {
     problem: Option<&'static str>,
     notice: Option<&'static str>,
+    mail: MailShown,
     groups: Vec<Group>,
     csrf_token: String,
+}
+
+/// The address of mail, which has a page of its own.
+#[derive(Serialize)]
+struct MailShown {
+    address: Option<String>,
+    is_confirmed: bool,
+    /// Whether anybody can be written to.
+    is_on: bool,
 }
 
 impl Page for ProfilePage {
@@ -89,6 +99,9 @@ const ADDRESS: [Asked; 6] = [
 const GROUPS: [(&str, &[Asked]); 4] =
     [("names", &NAMES), ("person", &PERSON), ("contact", &CONTACT), ("address", &ADDRESS)];
 
+/// What the page can say that was done.
+const NOTICES: [&str; 3] = ["address_sent", "confirmation_sent", "saved"];
+
 /// The query of the page.
 #[derive(Deserialize)]
 pub(in crate::http::pages) struct ProfileQuery {
@@ -106,7 +119,8 @@ pub(in crate::http::pages) async fn show(
     };
     let page = ProfilePage {
         problem: None,
-        notice: (query.notice.as_deref() == Some("saved")).then_some("saved"),
+        notice: NOTICES.into_iter().find(|notice| query.notice.as_deref() == Some(*notice)),
+        mail: desk.mail_shown(live),
         groups: groups(live, None, &BTreeMap::new()),
         csrf_token: desk.guard.token(&visitor.visit.browser),
     };
@@ -126,6 +140,7 @@ pub(in crate::http::pages) async fn save(State(desk): State<Desk>, id: RequestId
             let page = ProfilePage {
                 problem: Some("fields"),
                 notice: None,
+                mail: desk.mail_shown(live),
                 groups: groups(live, Some(&fields), &refused),
                 csrf_token: desk.guard.token(&visitor.visit.browser),
             };
@@ -133,6 +148,16 @@ pub(in crate::http::pages) async fn save(State(desk): State<Desk>, id: RequestId
         }
         Ok(Said::Throttled { retry_after }) => failure::throttled(&desk.pages, id, retry_after),
         Err(error) => failure::fault(&desk.pages, id, &error),
+    }
+}
+
+impl Desk {
+    fn mail_shown(&self, live: &LiveSession) -> MailShown {
+        MailShown {
+            address: live.user.email.as_ref().map(|email| email.as_str().to_owned()),
+            is_confirmed: live.user.email_verified_at.is_some(),
+            is_on: self.addresses.is_on(),
+        }
     }
 }
 
@@ -188,6 +213,11 @@ fn sample(problem: Option<&'static str>) -> ProfilePage {
     ProfilePage {
         problem: problem.map(|_| "fields"),
         notice: problem.is_none().then_some("saved"),
+        mail: MailShown {
+            address: problem.is_none().then(|| "<b>@example.com".to_owned()),
+            is_confirmed: false,
+            is_on: problem != Some("long"),
+        },
         groups: GROUPS.into_iter().map(group).collect(),
         csrf_token: "token".to_owned(),
     }

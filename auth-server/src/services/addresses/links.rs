@@ -1,0 +1,159 @@
+//! What the links in letters about addresses do, once each.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::ids::UserId;
+use crate::domain::letter::{Letter, LinkCode};
+use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::domain::user::{Email, User, Username};
+use crate::services::addresses::{AddressParts, AddressService};
+use crate::services::backchannel::Departures;
+use crate::services::login::LoginError;
+use crate::services::mailing::Addressee;
+use crate::services::recovery;
+use crate::services::visit::Visit;
+use crate::storage::single_use::{self, Purpose};
+use crate::storage::{StoreError, Turn, Tx, credentials, users};
+
+/// What is confirmed: that an account has an address, as long as it has the one that it had.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Proof {
+    pub(super) user: UserId,
+    pub(super) before: Option<Email>,
+    pub(super) to: Email,
+}
+
+impl Proof {
+    /// Whether the account has another address afterwards.
+    pub(super) fn changes(&self) -> bool {
+        self.before.as_ref() != Some(&self.to)
+    }
+}
+
+/// What is taken back: whatever address an account has, it was this one.
+#[derive(Debug, Deserialize, Serialize)]
+struct Return {
+    user: UserId,
+    to: Email,
+}
+
+/// What a link would confirm.
+pub(crate) struct Claimed {
+    pub(crate) username: Username,
+    pub(crate) address: Email,
+}
+
+impl AddressService {
+    /// What a code would confirm; `None` when it confirms nothing, or no longer. Nothing is used up.
+    pub(crate) async fn claimed(&self, code: &str, visit: &Visit) -> Result<Option<Claimed>, StoreError> {
+        let Some(link) = LinkCode::copied(code) else { return Ok(None) };
+        let mut tx = self.store.read().await?;
+        let proof = single_use::find(&mut tx, Purpose::AddressProof, &link.digest(), visit.now).await?;
+        let Some(proof) = proof else { return Ok(None) };
+        let user = owner(&mut tx, &proof).await?;
+        Ok(user.map(|user| Claimed { username: user.username, address: proof.to }))
+    }
+
+    /// Confirms an address: it counts from now on. [`LoginError::Wrong`]: the code is unknown, used or too old, or the account has another
+    /// address since.
+    pub(crate) async fn confirm(&self, code: &str, visit: &Visit) -> Result<(), LoginError> {
+        let link = LinkCode::copied(code).ok_or(LoginError::Wrong)?.digest();
+        let (parts, visit) = (self.parts.clone(), visit.clone());
+        self.store.write(move |tx| Box::pin(async move { confirmed(tx, &link, &parts, &visit).await })).await
+    }
+
+    /// Puts an address back that another took the place of, and ends every session and every grant of the account. What it gives sets
+    /// another password: whoever changed the address knows the one before. [`LoginError::Wrong`]: the code is unknown, used or too old.
+    pub(crate) async fn put_back(
+        &self,
+        code: &str,
+        visit: &Visit,
+    ) -> Result<(OpaqueToken, Username), LoginError> {
+        let link = LinkCode::copied(code).ok_or(LoginError::Wrong)?.digest();
+        // Before anybody is held up: administrators wait for what is done with a code.
+        let mut tx = self.store.read().await?;
+        let known: Option<Return> =
+            single_use::find(&mut tx, Purpose::AddressReturn, &link, visit.now).await?;
+        drop(tx);
+        if known.is_none() {
+            return Err(LoginError::Wrong);
+        }
+        let next = OpaqueToken::generate(TokenKind::LetterLink, &self.parts.entropy);
+        let (parts, visit, reset) = (self.parts.clone(), visit.clone(), next.digest());
+        let (username, departures) = self
+            .store
+            .write(move |tx| Box::pin(async move { returned(tx, (&link, &reset), &parts, &visit).await }))
+            .await?;
+        self.parts.notices.send(departures);
+        Ok((next, username))
+    }
+}
+
+async fn confirmed(
+    tx: &mut Tx,
+    link: &Digest32,
+    parts: &AddressParts,
+    visit: &Visit,
+) -> Result<(), LoginError> {
+    let now = visit.now;
+    // An administrator may be changing the same account.
+    tx.one_at_a_time(Turn::Administration).await?;
+    let proof: Option<Proof> = single_use::consume(tx, Purpose::AddressProof, link, now).await?;
+    let Some(proof) = proof else { return Err(LoginError::Wrong) };
+    let Some(before) = owner(tx, &proof).await? else { return Err(LoginError::Wrong) };
+    users::update(tx, &at(&before, proof.to.clone(), visit)).await?;
+    if let (true, Some(old)) = (proof.changes(), &proof.before) {
+        let link = OpaqueToken::generate(TokenKind::LetterLink, &parts.entropy);
+        let letter = Letter::AddressChanged { code: LinkCode::of(&link), address: visit.address, at: now };
+        let back = Return { user: before.id.clone(), to: old.clone() };
+        let named = (Purpose::AddressReturn, &link.digest());
+        single_use::issue_about(tx, named, &back, &before.id, now.plus(letter.lifetime())).await?;
+        parts.mail.post_to(tx, letter, Addressee::of(&before)).await?;
+    }
+    let event = AuditEvent::new(Actor::User(before.id.clone()), AuditAction::AddressConfirmed);
+    tx.audit(event.on(&before.id).from(Some(visit.address)).with(json!({ "changes": proof.changes() })));
+    Ok(())
+}
+
+async fn returned(
+    tx: &mut Tx,
+    (link, reset): (&Digest32, &Digest32),
+    parts: &AddressParts,
+    visit: &Visit,
+) -> Result<(Username, Departures), LoginError> {
+    tx.one_at_a_time(Turn::Administration).await?;
+    let back: Option<Return> = single_use::consume(tx, Purpose::AddressReturn, link, visit.now).await?;
+    let Some(back) = back else { return Err(LoginError::Wrong) };
+    users::hold(tx, &back.user).await?;
+    let found = users::find(tx, &back.user).await?.filter(User::is_enabled);
+    let Some(user) = found else { return Err(LoginError::Wrong) };
+    let user = at(&user, back.to, visit);
+    users::update(tx, &user).await?;
+    // Whoever changed it may have changed it again, and must not have the last word.
+    single_use::forget_of(tx, Purpose::AddressReturn, &user.id).await?;
+    single_use::forget_of(tx, Purpose::AddressProof, &user.id).await?;
+    let departures = parts.notices.end_all(tx, &user.id, visit.now).await?;
+    let row = credentials::for_sign_in(tx, &user.username).await?.ok_or(LoginError::Wrong)?;
+    recovery::let_set(tx, reset, &row).await?;
+    let event = AuditEvent::new(Actor::Anonymous, AuditAction::AddressReturned);
+    tx.audit(event.on(&user.id).from(Some(visit.address)));
+    Ok((user.username, departures))
+}
+
+/// The account with an address that somebody reads.
+fn at(user: &User, address: Email, visit: &Visit) -> User {
+    User {
+        email: Some(address),
+        email_verified_at: Some(visit.now),
+        profile: user.profile.clone().updated(Some(visit.now)),
+        ..user.clone()
+    }
+}
+
+/// Whose address is confirmed, as long as the account has the one that it had.
+async fn owner(tx: &mut Tx, proof: &Proof) -> Result<Option<User>, StoreError> {
+    let user = users::find(tx, &proof.user).await?;
+    Ok(user.filter(|user| user.is_enabled() && user.email == proof.before))
+}
