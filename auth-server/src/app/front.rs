@@ -1,9 +1,11 @@
 //! Building what people see, and what signs them in.
 
+use std::sync::Arc;
+
 use crate::app::ground::Ground;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
-use crate::http::state::Front;
+use crate::http::state::{ByLetter, Front};
 use crate::services::account::AccountService;
 use crate::services::account::limits::ChangeLimits;
 use crate::services::addresses::{AddressParts, AddressService};
@@ -74,8 +76,10 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
         account,
         steps: SecondStepService::new(store.clone(), steps),
-        recovery: RecoveryService::new(store.clone(), recovery),
-        addresses: AddressService::new(store.clone(), addresses),
+        by_letter: Arc::new(ByLetter {
+            recovery: RecoveryService::new(store.clone(), recovery),
+            addresses: AddressService::new(store.clone(), addresses),
+        }),
         login,
     })
 }

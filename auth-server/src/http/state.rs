@@ -177,6 +177,11 @@ pub(crate) struct Front {
     pub(crate) login: LoginService,
     pub(crate) account: AccountService,
     pub(crate) steps: SecondStepService,
+    pub(crate) by_letter: Arc<ByLetter>,
+}
+
+/// What people do with the links of letters.
+pub(crate) struct ByLetter {
     pub(crate) recovery: RecoveryService,
     pub(crate) addresses: AddressService,
 }
@@ -195,13 +200,13 @@ impl FromRef<AppState> for AccountService {
 
 impl FromRef<AppState> for AddressService {
     fn from_ref(state: &AppState) -> Self {
-        state.front.addresses.clone()
+        state.front.by_letter.addresses.clone()
     }
 }
 
 impl FromRef<AppState> for RecoveryService {
     fn from_ref(state: &AppState) -> Self {
-        state.front.recovery.clone()
+        state.front.by_letter.recovery.clone()
     }
 }
 
