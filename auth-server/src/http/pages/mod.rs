@@ -46,8 +46,8 @@ use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
-use crate::services::second_step::enrol::SecondStepService;
 use crate::services::recovery::RecoveryService;
+use crate::services::second_step::enrol::SecondStepService;
 
 /// What the handlers of pages work with.
 #[derive(Clone)]

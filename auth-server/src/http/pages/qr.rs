@@ -33,8 +33,8 @@ impl Picture {
                 x += i32::try_from(width).unwrap_or(size) + 1;
             }
         }
-        let side = size + 2 * QUIET;
-        Some(Self { view: format!("-{QUIET} -{QUIET} {side} {side}"), path })
+        let whole = size + 2 * QUIET;
+        Some(Self { view: format!("-{QUIET} -{QUIET} {whole} {whole}"), path })
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) async fn ask_back(State(desk): State<RecoverDesk>, visitor: Visitor) 
 pub(super) async fn put_back(State(desk): State<RecoverDesk>, id: RequestId, form: OwnForm) -> Response {
     let OwnForm { visitor, fields } = form;
     let code = fields.text("code");
-    match desk.addresses.put_back(code, &visitor.visit).await {
+    match Box::pin(desk.addresses.put_back(code, &visitor.visit)).await {
         Ok((next, username)) => {
             let page = NewPasswordPage {
                 code: next.expose().to_owned(),

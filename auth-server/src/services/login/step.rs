@@ -206,7 +206,7 @@ fn name_of(id: &StepId) -> Digest32 {
 
 /// Stands for a password: it changes with it.
 fn proof_of(hash: Option<&PasswordHash>) -> String {
-    Digest32::of(hash.map_or("", PasswordHash::as_phc).as_bytes()).hex()
+    Digest32::of(hash.map_or("", PasswordHash::as_text).as_bytes()).hex()
 }
 
 /// Compares two digests in constant time.

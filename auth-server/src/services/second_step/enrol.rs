@@ -3,6 +3,7 @@
 //! Every change needs a sign-in that is minutes old. What an app is to be given lies sealed in the form, for this session alone, until
 //! a code shows that the app has it: nothing is kept of what nobody confirmed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -83,11 +84,10 @@ pub(crate) struct StepOffer {
 #[derive(Clone)]
 pub(crate) struct SecondStepService {
     store: Store,
-    parts: StepParts,
+    parts: Arc<StepParts>,
 }
 
 /// What the service needs besides the database.
-#[derive(Clone)]
 pub(crate) struct StepParts {
     pub(crate) keys: StepKeys,
     pub(crate) sealer: Sealer,
@@ -104,8 +104,8 @@ pub(crate) fn is_fresh(session: &Session, now: Timestamp) -> bool {
 }
 
 impl SecondStepService {
-    pub(crate) const fn new(store: Store, parts: StepParts) -> Self {
-        Self { store, parts }
+    pub(crate) fn new(store: Store, parts: StepParts) -> Self {
+        Self { store, parts: Arc::new(parts) }
     }
 
     /// The second step of whoever is signed in.

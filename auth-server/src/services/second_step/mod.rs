@@ -4,6 +4,7 @@ pub(crate) mod enrol;
 pub(crate) mod recovery;
 pub(crate) mod totp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -31,13 +32,13 @@ const LONGEST_DELAY: Duration = Duration::from_mins(15);
 #[derive(Clone)]
 pub(crate) struct StepKeys {
     sealer: Sealer,
-    recovery: hmac::Key,
+    recovery: Arc<hmac::Key>,
 }
 
 impl StepKeys {
     pub(crate) fn new(sealer: Sealer) -> Self {
         let recovery = hmac::Key::new(hmac::HMAC_SHA256, &sealer.derive(RECOVERY));
-        Self { sealer, recovery }
+        Self { sealer, recovery: Arc::new(recovery) }
     }
 
     fn seal(&self, user: &UserId, secret: &TotpSecret) -> Vec<u8> {
