@@ -221,8 +221,10 @@ async fn section_2_5_clients_are_told_however_a_session_ends(
             browser.submit(&the_form(&asked, "logout")).await;
         }
         Way::NewSignIn => {
+            // Somebody else's: whoever signs in again keeps the session.
+            let bob = server.admin.user("bob").await;
             let request = AuthorizeRequest::of(shop).with("prompt", "login");
-            browser.authorize(&request, ada).await;
+            browser.authorize(&request, &bob).await;
         }
         Way::OwnPassword => {
             let page = browser.open("/account/security/password").await;
