@@ -76,7 +76,7 @@ async fn pw_01_who_asks_for_a_letter_does_not_learn_who_has_an_account(
     let asked = |event: &&Value| event["action"] == "password.reset_requested";
     assert_eq!(listed["items"].as_array().unwrap().iter().filter(asked).count(), 9);
     // Neither the name nor the address that was typed is kept: it may be a password.
-    assert!(!listed.to_string().contains("unknown-us") && !listed.to_string().contains("@"));
+    assert!(!listed.to_string().contains("unknown-us") && !listed.to_string().contains('@'));
 }
 
 /// PW-02: the same is done for each. No password is hashed for a letter, so statements are what could be told apart.

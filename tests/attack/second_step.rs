@@ -221,13 +221,17 @@ async fn mf_05_neither_recovery_codes_nor_the_key_of_an_app_are_in_the_database(
     };
     for secret in codes.iter().chain([&key]) {
         let plain = secret.replace('-', "");
-        let hex: String = plain.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(plain.as_bytes());
         for form in [secret.as_str(), &plain, &hex] {
             assert!(!kept.contains(form), "{form}");
         }
     }
-    let raw: String = app.key().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(!kept.contains(&raw), "the key as bytes");
+    assert!(!kept.contains(&hex(app.key())), "the key as bytes");
+}
+
+/// As PostgreSQL writes bytes.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 async fn at_recovery(server: &TestServer, person: &Person) -> (Visitor, portcullis_tests::agent::Answer) {

@@ -176,7 +176,7 @@ async fn a_code_dies_with_its_use_its_time_and_what_it_is_about(
     assert!(account["email_verified_at"].is_string(), "who has the letter reads what goes to the address");
     server.wait(hour);
     let late = code_for(&server, &office, "ada").await;
-    server.wait(Duration::from_secs(15 * 60));
+    server.wait(Duration::from_mins(15));
     dead(&late, "too old").await;
     let bob = server.admin.user("bob").await;
     let path = format!("/users/{}", bob.id);
@@ -271,7 +271,7 @@ async fn a_mail_server_that_is_away_changes_no_answer_and_no_time(
     assert_eq!(ask(&server, "ada").await.header("location"), "/recover/sent");
     assert_eq!(letters(&server, &office).await.len(), 0);
     office.behave(Manner::Accept);
-    server.wait(Duration::from_secs(14 * 60));
+    server.wait(Duration::from_mins(14));
     let code = letters(&server, &office).await[0].code().unwrap();
     server.wait(Duration::from_secs(59));
     assert_eq!(enter(&mut server.visitor(), &code).await.status, 200);

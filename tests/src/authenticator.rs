@@ -54,18 +54,25 @@ impl Authenticator {
         &self.secret
     }
 
-    /// What it shows at this moment.
+    /// What it shows at this moment (RFC 4226 §5.3).
+    ///
+    /// # Panics
+    ///
+    /// Never: a tag of SHA-1 is long enough.
     pub fn code(&self, now: Timestamp) -> String {
         let counter = u64::try_from(now.as_secs()).unwrap_or_default() / 30;
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.secret);
         let tag = hmac::sign(&key, &counter.to_be_bytes());
-        let bytes = tag.as_ref();
-        let at = usize::from(bytes[19] & 15);
-        let word = u32::from_be_bytes([bytes[at] & 127, bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        format!("{:06}", word % 1_000_000)
+        let at = usize::from(tag.as_ref().last().expect("a tag has bytes") & 15);
+        let word = tag.as_ref().get(at..).and_then(<[u8]>::first_chunk).expect("a tag has twenty bytes");
+        format!("{:06}", (u32::from_be_bytes(*word) & 0x7fff_ffff) % 1_000_000)
     }
 
     /// A code that it shows neither now nor shortly before or after.
+    ///
+    /// # Panics
+    ///
+    /// Never: of ten codes five are others.
     pub fn wrong_code(&self, now: Timestamp) -> String {
         let near: Vec<String> =
             (-2..=2).map(|step| self.code(Timestamp::from_secs(now.as_secs() + 30 * step))).collect();
