@@ -350,3 +350,21 @@ impl Refusal {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_about_refusals_names_every_code() {
+        let (page, source) = (include_str!("../docs/refusals.md"), include_str!("refusal.rs"));
+        let table = source
+            .split("fn answer(&self)")
+            .nth(1)
+            .and_then(|rest| rest.split("fn detail(&self)").next())
+            .unwrap();
+        let codes: Vec<&str> = table.split('"').skip(1).step_by(2).collect();
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            assert!(page.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+}

@@ -296,6 +296,19 @@ impl Rule {
 mod tests {
     use super::*;
 
+    /// One in each list of `code` and of the page about refusals, so that neither is forgotten.
+    #[test]
+    fn the_page_about_refusals_names_every_rule() {
+        let (page, source) = (include_str!("../../docs/refusals.md"), include_str!("fault.rs"));
+        let codes =
+            source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+        let codes: Vec<&str> = codes.filter_map(|(_, rest)| rest.strip_suffix("\",")).collect();
+        assert!(codes.len() > 40, "{codes:?}");
+        for code in codes {
+            assert!(page.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+
     #[test]
     fn the_log_says_it_in_words_and_quotes_the_place() {
         assert_eq!(
