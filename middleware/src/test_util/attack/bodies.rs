@@ -46,6 +46,10 @@ pub(super) fn attacks(target: &Target) -> Vec<(String, Attempt)> {
         attempt.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         all.push((format!("Content-Type: {media}"), attempt));
     }
+    // Readers that end a subtype at its last `+` take it for JSON.
+    let mut other_name = Attempt { body: format!("{{{member}:null,{rest}").into(), ..good() };
+    other_name.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json+x"));
+    all.push(("a body with a member twice, as application/json+x".to_owned(), other_name));
     for coding in ["gzip", "br", "identity, zstd"] {
         all.push((format!("Content-Encoding: {coding}"), good().header("content-encoding", coding)));
     }
