@@ -152,7 +152,7 @@ async fn ad_a_program_that_may_ask_no_tokens_for_the_admin_api_any_more_is_refus
     let server = TestServer::start_on(database).await;
     let api = server.admin.admin_api().await;
     let program = server.admin.machine_client(&[&api]).await;
-    server.admin.assign(&api, "viewer", &program.id).await;
+    server.admin.assign(&api, "user-admin", &program.id).await;
     let token = Admin::new(&server.issuer, program.clone()).token().await;
     let ask = async || {
         let request = server.machine.request(Method::GET, "/api/v1/users").bearer_auth(&token);

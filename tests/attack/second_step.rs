@@ -138,6 +138,29 @@ async fn mf_02_guesses_wait_the_longer_the_more_there_were(
     assert_eq!(thief.give(&page, &app.wrong_code(server.clock.now())).await.status, 422);
 }
 
+/// Whoever knows the password signs in before there is a second step, with as many browsers as they like.
+#[rstest]
+#[tokio::test]
+async fn mf_02_a_browser_that_is_known_by_its_password_alone_guesses_no_more_than_others(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let mut thief = server.visitor();
+    thief.sign_in(&ada).await;
+    let mut own = server.visitor();
+    own.sign_in(&ada).await;
+    let app = Authenticator::add(&mut own, &server).await;
+    server.wait(STEP);
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        let page = thief.open("/login?switch").await;
+        let page = thief.begin_at(&page, &ada).await;
+        statuses.push(thief.give(&page, &app.wrong_code(server.clock.now())).await.status.as_u16());
+    }
+    assert_eq!(statuses, [422, 422, 422, 422, 422, 429]);
+}
+
 #[rstest]
 #[tokio::test]
 async fn mf_02_strangers_do_not_keep_out_a_browser_that_was_used_before(

@@ -190,7 +190,8 @@ async fn whoever_had_the_address_puts_it_back_and_everybody_is_signed_out(
         assert_eq!(put_back(&scene.server, dead).await.1.status, 422, "{what}");
     }
     assert_eq!(confirm(&scene.server, &waiting).await.status, 422, "what waited is void");
-    // The password is known to whoever did it: the next page sets another.
+    // The password is known to whoever did it: it is worth nothing from this moment, and the next page sets another.
+    assert_eq!(scene.server.visitor().sign_in(&scene.ada).await.url.path(), "/login");
     let form = the_form(&page, "new-password-form");
     assert_eq!(form.value("username"), Some("ada"));
     let set = owner.submit(&form.with("new-password", "umbrella walnut fortnight")).await;
@@ -200,6 +201,41 @@ async fn whoever_had_the_address_puts_it_back_and_everybody_is_signed_out(
     assert_eq!(scene.server.visitor().sign_in(&renewed).await.url.path(), "/account");
     let event = &scene.events("address.returned").await[0];
     assert_eq!((&event["actor"], &event["target"]), (&json!("anonymous"), &json!(scene.ada.id)));
+}
+
+/// Whoever changes the address twice has a link of their own to put it back: it does not outlive that of the owner.
+#[rstest]
+#[tokio::test]
+async fn whoever_had_the_address_first_has_the_last_word(#[values(Sqlite, Postgres)] database: Database) {
+    let mut scene = Scene::start(database).await;
+    let code = scene.code_for("thief@evil.test").await;
+    confirm(&scene.server, &code).await;
+    let of_owner = scene.letters(CHANGED).await.pop().unwrap().code().unwrap();
+    scene.server.wait(Duration::from_secs(1));
+    let code = scene.code_for("thief@worse.test").await;
+    confirm(&scene.server, &code).await;
+    let of_thief = scene.letters(CHANGED).await.pop().unwrap().code().unwrap();
+    assert_eq!(put_back(&scene.server, &of_thief).await.1.status, 200);
+    assert_eq!(scene.account().await["email"], "thief@evil.test");
+    assert_eq!(put_back(&scene.server, &of_owner).await.1.status, 200);
+    assert_eq!(scene.account().await["email"], "ada@example.org");
+}
+
+/// Whoever loses the password to its owner again has no link in hand that brings the account back.
+#[rstest]
+#[tokio::test]
+async fn a_link_to_another_address_dies_with_the_password_by_which_it_was_asked_for(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let mut scene = Scene::start(database).await;
+    let code = scene.code_for("thief@evil.test").await;
+    assert_eq!(show(&scene.server, &code).await.status, 200);
+    let path = format!("/users/{}/password", scene.ada.id);
+    let new = json!({ "password": "umbrella walnut fortnight" });
+    assert_eq!(scene.server.admin.send(Method::PUT, &path, &new).await.status, 204);
+    assert_eq!(show(&scene.server, &code).await.status, 422);
+    assert_eq!(confirm(&scene.server, &code).await.status, 422);
+    assert_eq!(scene.account().await["email"], "ada@example.org");
 }
 
 #[rstest]

@@ -203,6 +203,23 @@ async fn a_second_step_is_added_with_a_code_and_others_are_signed_out(
 
 #[rstest]
 #[tokio::test]
+async fn a_session_that_is_worth_more_has_another_token(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let mut here = server.visitor();
+    here.sign_in(&ada).await;
+    let before = here.cookie(SESSION).unwrap().to_owned();
+    Authenticator::add(&mut here, &server).await;
+    assert!(is_in(&mut here).await);
+    let mut thief = server.visitor();
+    thief.plant_cookie(SESSION, &before);
+    assert!(!is_in(&mut thief).await, "whoever had the token of before has nothing");
+}
+
+#[rstest]
+#[tokio::test]
 async fn every_change_needs_a_sign_in_of_minutes_ago(#[values(Sqlite, Postgres)] database: Database) {
     let mut scene = Scene::on(database).await;
     let page = scene.here.open(PAGE).await;

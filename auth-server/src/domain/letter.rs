@@ -177,6 +177,11 @@ impl Letter {
         }
     }
 
+    /// Whether its owner can take back by this letter alone what somebody did: it is sent however many there were.
+    pub const fn is_the_only_way_back(&self) -> bool {
+        matches!(self, Self::AddressChanged { .. })
+    }
+
     /// How long it is tried. A link in a letter lives as long, and no longer.
     pub const fn lifetime(&self) -> Duration {
         match self {

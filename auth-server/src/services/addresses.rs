@@ -6,7 +6,7 @@ mod links;
 
 use serde_json::json;
 
-use self::links::Proof;
+use self::links::{Proof, stands_for};
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{Asked, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
@@ -65,7 +65,13 @@ impl AddressService {
     pub(crate) async fn ask(&self, user: &User, user_agent: &str, visit: &Visit) -> Result<(), LoginError> {
         match &user.email {
             Some(email) if user.email_verified_at.is_none() => {
-                self.write_to(email.clone(), user, Asked::by(user_agent, visit.address, visit.now)).await
+                let proof = Proof {
+                    user: user.id.clone(),
+                    before: user.email.clone(),
+                    to: email.clone(),
+                    password: None,
+                };
+                self.write_to(proof, user, Asked::by(user_agent, visit.address, visit.now)).await
             }
             Some(_) | None => Ok(()),
         }
@@ -79,19 +85,20 @@ impl AddressService {
         }
         let row = self.parts.login.prove(proof, AuditAction::AddressProofRequested).await?;
         let asked = Asked::by(proof.browser.user_agent, proof.visit.address, proof.visit.now);
-        Ok(self.write_to(new, &row.user, asked).await?)
+        let (id, before) = (row.user.id.clone(), row.user.email.clone());
+        let proof = Proof { user: id, before, to: new, password: Some(stands_for(&row)) };
+        Ok(self.write_to(proof, &row.user, asked).await?)
     }
 
-    async fn write_to(&self, to: Email, user: &User, asked: Asked) -> Result<(), LoginError> {
+    async fn write_to(&self, proof: Proof, user: &User, asked: Asked) -> Result<(), LoginError> {
         let admitted = self.parts.limits.admit(asked.address);
         admitted.map_err(|retry_after| LoginError::Throttled(Throttled { retry_after }))?;
         let link = OpaqueToken::generate(TokenKind::LetterLink, &self.parts.entropy);
         let (digest, address) = (link.digest(), asked.address);
-        let proof = Proof { user: user.id.clone(), before: user.email.clone(), to: to.clone() };
         let username = user.username.as_str().to_owned();
         let letter = Letter::VerifyAddress { code: LinkCode::of(&link), username, asked };
         // Nobody said yet that it is theirs: what the account calls itself is no greeting for a stranger.
-        let to = Addressee { mailbox: Mailbox::new("", to), user: Some(user.id.clone()) };
+        let to = Addressee { mailbox: Mailbox::new("", proof.to.clone()), user: Some(user.id.clone()) };
         let event = AuditEvent::new(Actor::User(user.id.clone()), AuditAction::AddressProofRequested);
         let event = event.on(&user.id).from(Some(address)).with(json!({ "changes": proof.changes() }));
         let mail = self.parts.mail.clone();

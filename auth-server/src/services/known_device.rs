@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::secret::Entropy;
+use crate::domain::secret::{Digest32, Entropy};
 use crate::domain::user::Username;
 
 /// Bytes of the random name of a browser, and of each MAC.
@@ -46,9 +46,12 @@ impl DeviceProof {
 
     /// The cookie after a sign-in: what it was, and this account.
     pub(crate) fn remember(&self, cookie: Option<&str>, username: &Username, entropy: &Entropy) -> String {
-        let (device, mut marks) =
-            cookie.and_then(read).unwrap_or_else(|| (entropy.bytes::<LEN>(), Vec::new()));
-        let mark = hmac::sign(&self.0, &message(&device, username)).as_ref().to_vec();
+        let (device, marks) = cookie.and_then(read).unwrap_or_else(|| (entropy.bytes::<LEN>(), Vec::new()));
+        self.marked(device, marks, &message(&device, username))
+    }
+
+    fn marked(&self, device: [u8; LEN], mut marks: Vec<Vec<u8>>, message: &[u8]) -> String {
+        let mark = hmac::sign(&self.0, message).as_ref().to_vec();
         marks.retain(|known| *known != mark);
         marks.insert(0, mark);
         marks.truncate(ACCOUNTS);
@@ -56,6 +59,34 @@ impl DeviceProof {
             std::iter::once(device.to_vec()).chain(marks).map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
         parts.join(".")
     }
+}
+
+/// The same for whoever took the second step of an account with this browser: a password alone makes no such mark, and it is worth
+/// nothing for another second step.
+impl DeviceProof {
+    /// The browser's name, if its cookie proves that somebody took this second step with it.
+    pub(crate) fn recognise_step(
+        &self,
+        cookie: &str,
+        username: &Username,
+        sealed: &[u8],
+    ) -> Option<KnownDevice> {
+        let (device, marks) = read(cookie)?;
+        let message = step_message(&device, username, sealed);
+        marks.iter().any(|mark| hmac::verify(&self.0, &message, mark).is_ok()).then_some(KnownDevice(device))
+    }
+
+    /// The cookie after a second step: what it was, and this step.
+    pub(crate) fn remember_step(&self, cookie: &str, username: &Username, sealed: &[u8]) -> String {
+        let Some((device, marks)) = read(cookie) else { return cookie.to_owned() };
+        self.marked(device, marks, &step_message(&device, username, sealed))
+    }
+}
+
+/// No user name begins with a NUL, and what stands for the step has a fixed length.
+fn step_message(device: &[u8; LEN], username: &Username, sealed: &[u8]) -> Vec<u8> {
+    let step = Digest32::of(sealed);
+    [device.as_slice(), b"\0", step.as_bytes(), username.as_str().as_bytes()].concat()
 }
 
 /// The name has a fixed length, so the two parts cannot run into each other.
@@ -100,6 +131,19 @@ mod tests {
         let (device, _) = other.split_once('.').unwrap();
         let (_, marks) = cookie.split_once('.').unwrap();
         assert_eq!(proof.recognise(&format!("{device}.{marks}"), &name("alice")), None);
+    }
+
+    #[test]
+    fn only_who_took_a_second_step_is_known_for_it_and_for_no_other() {
+        let proof = DeviceProof::new(&[1; 32]);
+        let entropy = Entropy::seeded(1);
+        let by_password = proof.remember(None, &name("alice"), &entropy);
+        assert_eq!(proof.recognise_step(&by_password, &name("alice"), b"one"), None);
+        let by_step = proof.remember_step(&by_password, &name("alice"), b"one");
+        assert!(proof.recognise_step(&by_step, &name("alice"), b"one").is_some());
+        assert!(proof.recognise(&by_step, &name("alice")).is_some());
+        assert_eq!(proof.recognise_step(&by_step, &name("alice"), b"two"), None);
+        assert_eq!(proof.recognise_step(&by_step, &name("bob"), b"one"), None);
     }
 
     #[test]

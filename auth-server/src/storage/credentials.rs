@@ -28,9 +28,10 @@ const SET: &str = "
 const REPLACE: &str = "
     UPDATE credentials SET secret = $3, updated_at = $4
      WHERE user_id = $1 AND kind = 'password' AND secret = $2";
+const FORGET: &str = "DELETE FROM credentials WHERE user_id = $1 AND kind = 'password'";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FOR_SIGN_IN, BY_ADDRESS, SET, REPLACE];
+pub(super) const STATEMENTS: &[&str] = &[FOR_SIGN_IN, BY_ADDRESS, SET, REPLACE, FORGET];
 
 /// What checking a password needs.
 #[derive(Clone, Debug)]
@@ -83,4 +84,9 @@ pub async fn replace_password(
 ) -> Result<bool, StoreError> {
     let values = [user.into(), old.as_text().into(), new.as_text().into(), now.into()];
     Ok(tx.execute(REPLACE, &values).await? > 0)
+}
+
+/// Takes the password away: nobody signs in by one before another is set.
+pub async fn forget_password(tx: &mut Tx, user: &UserId) -> Result<(), StoreError> {
+    tx.execute(FORGET, &[user.into()]).await.map(drop)
 }

@@ -42,13 +42,13 @@ const RENEW: &str = "
     UPDATE sessions
        SET digest = $3, auth_time = $4, last_seen_at = $5, expires_at = $6, methods = $7, acr = $8
      WHERE id = $1 AND auth_time = $2 AND ended_at IS NULL";
-const STRENGTHEN: &str = "UPDATE sessions SET methods = $2, acr = $3 WHERE id = $1 AND ended_at IS NULL";
+const IS_LIVE: &str = "SELECT 1 FROM sessions WHERE id = $1 AND ended_at IS NULL";
 const END: &str = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 const END_ALL: &str = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, RENEW, STRENGTHEN, END, END_ALL];
+    &[INSERT, FIND, FIND_LIVE, LIST_BY_USER, LIST_NEWEST, TOUCH, RENEW, IS_LIVE, END, END_ALL];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 11;
@@ -180,10 +180,9 @@ pub async fn renew(
     Ok(tx.execute(RENEW, &values).await? > 0)
 }
 
-/// Notes that the person of a session proved more; gives whether the session had not ended.
-pub async fn strengthen(tx: &mut Tx, session: &Session) -> Result<bool, StoreError> {
-    let values = [(&session.id).into(), methods(session)?.into(), session.acr.as_str().into()];
-    Ok(tx.execute(STRENGTHEN, &values).await? > 0)
+/// Whether nobody ended a session.
+pub async fn is_live(tx: &mut Tx, id: &SessionId) -> Result<bool, StoreError> {
+    Ok(tx.fetch_optional(IS_LIVE, &[id.into()]).await?.is_some())
 }
 
 /// Ends a session; gives whether it had not ended before.

@@ -56,6 +56,8 @@ const FORGET: &str = "
     DELETE FROM single_use
      WHERE purpose = $1 AND used_at IS NULL AND REPLACE(payload, $2, '') <> payload
        AND REPLACE(payload, $3, '') <> payload";
+const FORGET_LATER_OF_USER: &str =
+    "DELETE FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2 AND expires_at > $3";
 const FORGET_OF_USER: &str = "DELETE FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2";
 
 #[cfg(test)]
@@ -70,6 +72,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMEMBER,
     REMEMBER_BOTH,
     FORGET,
+    FORGET_LATER_OF_USER,
     FORGET_OF_USER,
 ];
 
@@ -325,6 +328,17 @@ pub async fn find<T: DeserializeOwned>(
 /// Forgets what was issued about a user and nobody used yet.
 pub async fn forget_of(tx: &mut Tx, purpose: Purpose, user: &UserId) -> Result<(), StoreError> {
     tx.execute(FORGET_OF_USER, &[purpose.as_str().into(), user.into()]).await.map(drop)
+}
+
+/// The same of what ends later than this.
+pub async fn forget_later(
+    tx: &mut Tx,
+    purpose: Purpose,
+    user: &UserId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let values = [purpose.as_str().into(), user.into(), until.into()];
+    tx.execute(FORGET_LATER_OF_USER, &values).await.map(drop)
 }
 
 /// Forgets what a user allowed a client and nobody used yet; gives whether there was something.

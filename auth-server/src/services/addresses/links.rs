@@ -4,18 +4,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
+use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
 use crate::domain::letter::{Letter, LinkCode};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
-use crate::domain::user::{Email, User, Username};
+use crate::domain::user::{Email, PasswordHash, User, Username};
 use crate::services::addresses::{AddressParts, AddressService};
 use crate::services::backchannel::Departures;
 use crate::services::login::LoginError;
 use crate::services::mailing::Addressee;
 use crate::services::recovery;
 use crate::services::visit::Visit;
+use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Turn, Tx, credentials, users};
+use crate::storage::{StoreError, Turn, Tx, users};
 
 /// What is confirmed: that an account has an address, as long as it has the one that it had.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,6 +25,9 @@ pub(super) struct Proof {
     pub(super) user: UserId,
     pub(super) before: Option<Email>,
     pub(super) to: Email,
+    /// Stands for the password by which it was asked for, where the address changes: once another is set, whoever knew that one has
+    /// nothing in hand.
+    pub(super) password: Option<String>,
 }
 
 impl Proof {
@@ -37,6 +42,8 @@ impl Proof {
 struct Return {
     user: UserId,
     to: Email,
+    /// Until when it can be: those that were made later end later.
+    until: Timestamp,
 }
 
 /// What a link would confirm.
@@ -107,9 +114,10 @@ async fn confirmed(
     if let (true, Some(old)) = (proof.changes(), &proof.before) {
         let link = OpaqueToken::generate(TokenKind::LetterLink, &parts.entropy);
         let letter = Letter::AddressChanged { code: LinkCode::of(&link), address: visit.address, at: now };
-        let back = Return { user: before.id.clone(), to: old.clone() };
+        let until = now.plus(letter.lifetime());
+        let back = Return { user: before.id.clone(), to: old.clone(), until };
         let named = (Purpose::AddressReturn, &link.digest());
-        single_use::issue_about(tx, named, &back, &before.id, now.plus(letter.lifetime())).await?;
+        single_use::issue_about(tx, named, &back, &before.id, until).await?;
         parts.mail.post_to(tx, letter, Addressee::of(&before)).await?;
     }
     let event = AuditEvent::new(Actor::User(before.id.clone()), AuditAction::AddressConfirmed);
@@ -131,9 +139,11 @@ async fn returned(
     let Some(user) = found else { return Err(LoginError::Wrong) };
     let user = at(&user, back.to, visit);
     users::update(tx, &user).await?;
-    // Whoever changed it may have changed it again, and must not have the last word.
-    single_use::forget_of(tx, Purpose::AddressReturn, &user.id).await?;
+    // Whoever changed it may have changed it again, and must not have the last word; but whoever had it before them keeps theirs.
+    single_use::forget_later(tx, Purpose::AddressReturn, &user.id, back.until).await?;
     single_use::forget_of(tx, Purpose::AddressProof, &user.id).await?;
+    // They know the password: it is worth nothing from now on, and neither is a sign-in that waits for a second step.
+    credentials::forget_password(tx, &user.id).await?;
     let departures = parts.notices.end_all(tx, &user.id, visit.now).await?;
     let row = credentials::for_sign_in(tx, &user.username).await?.ok_or(LoginError::Wrong)?;
     recovery::let_set(tx, reset, &row).await?;
@@ -155,5 +165,16 @@ fn at(user: &User, address: Email, visit: &Visit) -> User {
 /// Whose address is confirmed, as long as the account has the one that it had.
 async fn owner(tx: &mut Tx, proof: &Proof) -> Result<Option<User>, StoreError> {
     let user = users::find(tx, &proof.user).await?;
-    Ok(user.filter(|user| user.is_enabled() && user.email == proof.before))
+    let Some(user) = user.filter(|user| user.is_enabled() && user.email == proof.before) else {
+        return Ok(None);
+    };
+    let Some(password) = &proof.password else { return Ok(Some(user)) };
+    let row = credentials::for_sign_in(tx, &user.username).await?;
+    let is_same = row.is_some_and(|row| stands_for(&row) == *password);
+    Ok(is_same.then_some(user))
+}
+
+/// Stands for a password: it changes with it.
+pub(super) fn stands_for(row: &SignInRow) -> String {
+    Digest32::of(row.password.as_ref().map_or("", PasswordHash::as_text).as_bytes()).hex()
 }

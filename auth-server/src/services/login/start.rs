@@ -41,6 +41,9 @@ impl LoginService {
         let user = row.user.clone();
         let acr = if taken.is_some() { Acr::TwoFactors } else { Acr::OneFactor };
         let mut signed_in = self.new_session(user.clone(), acr, browser, visit);
+        if let (Some(_), Some(sealed)) = (&taken, &row.second_step) {
+            signed_in.device = self.parts.devices.remember_step(&signed_in.device, &user.username, sealed);
+        }
         let entry = Entry {
             row,
             renewed,

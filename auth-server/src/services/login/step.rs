@@ -131,7 +131,10 @@ impl LoginService {
         let StepAnswer { id, browser, visit, .. } = answer;
         let waiting = self.waiting(id, visit).await?;
         let username = &waiting.pending.username;
-        let device = browser.device.and_then(|cookie| self.parts.devices.recognise(cookie, username));
+        let (devices, sealed) = (&self.parts.devices, &waiting.step.sealed);
+        // Who knows the password has been here before; that earns no tries at the second step.
+        let device = browser.device.and_then(|cookie| devices.recognise_step(cookie, username, sealed));
+        let is_known = browser.device.is_some_and(|cookie| devices.recognise(cookie, username).is_some());
         let tried = Try { address: visit.address, username: username.as_str(), device };
         self.parts.limits.admit_step(&tried).map_err(LoginError::Throttled)?;
         let code = match answer.kind {
@@ -143,7 +146,6 @@ impl LoginService {
             self.parts.limits.failed(&tried);
             return self.note_failure(AuditAction::SignIn, Some(waiting.row.user), visit).await;
         };
-        let is_known = tried.device.is_some();
         let Waiting { pending, row, .. } = waiting;
         let taken = Some(TakenStep { waited: name_of(id), code });
         let signed_in = self.start(Arrival { row, renewed: None, is_known, taken, browser, visit }).await?;

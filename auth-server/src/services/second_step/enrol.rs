@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::letter::{ChangedBy, Letter};
-use crate::domain::secret::{Digest32, Entropy};
+use crate::domain::secret::{Digest32, Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, Session};
 use crate::domain::user::User;
 use crate::keys::seal::Sealer;
@@ -137,17 +137,20 @@ impl SecondStepService {
     }
 
     /// Adds what was offered once a code shows that an app has it. Every other session ends; this one has proven a second factor. Gives
-    /// the recovery codes, which nobody can be shown again.
+    /// the recovery codes, which nobody can be shown again, and another token for the session: what is worth more now is nothing to whoever
+    /// has the one of before (ASVS 7.2.4).
     pub(crate) async fn add(
         &self,
         (sealed, code): (&str, &str),
         live: &LiveSession,
         visit: &Visit,
-    ) -> Result<Vec<RecoveryCode>, ChangeError> {
+    ) -> Result<(Vec<RecoveryCode>, OpaqueToken), ChangeError> {
         let secret = self.fresh_offer(sealed, live, visit.now)?;
         let step = secret.step_of(code, visit.now).ok_or(ChangeError::WrongCode)?;
         let (codes, digests) = self.new_codes(&live.user);
         let kept = self.parts.keys.seal(&live.user.id, &secret);
+        let token = OpaqueToken::generate(TokenKind::Session, &self.parts.entropy);
+        let digest = token.digest();
         let (live, visit, parts) = (live.clone(), visit.clone(), self.parts.clone());
         let (own, asked) = (live.clone(), visit.clone());
         let departures = self
@@ -161,7 +164,7 @@ impl SecondStepService {
                     }
                     let (name, end) = (step_name(&user.id, step), totp::end_of(step));
                     let is_new = single_use::remember(tx, Purpose::TotpStep, &name, end, now).await?;
-                    if !is_new || !strengthen(tx, &live.session).await? {
+                    if !is_new || !strengthen(tx, &live.session, &digest).await? {
                         return Err(ChangeError::Overtaken);
                     }
                     second_steps::replace_codes(tx, &user.id, &digests, now).await?;
@@ -174,7 +177,7 @@ impl SecondStepService {
             .await?;
         self.parts.account.told(departures);
         self.parts.account.end_other_sessions(&own, &asked).await?;
-        Ok(codes)
+        Ok((codes, token))
     }
 
     /// Removes it. Every other session ends.
@@ -187,6 +190,9 @@ impl SecondStepService {
             .write(move |tx| {
                 Box::pin(async move {
                     users::hold(tx, &live.user.id).await?;
+                    if !sessions::is_live(tx, &live.session.id).await? {
+                        return Err(ChangeError::Overtaken);
+                    }
                     if !second_steps::remove(tx, &live.user.id).await? {
                         return Err(ChangeError::Missing);
                     }
@@ -216,6 +222,9 @@ impl SecondStepService {
             .write(move |tx| {
                 Box::pin(async move {
                     users::hold(tx, &live.user.id).await?;
+                    if !sessions::is_live(tx, &live.session.id).await? {
+                        return Err(ChangeError::Overtaken);
+                    }
                     if second_steps::find(tx, &live.user.id).await?.is_none() {
                         return Err(ChangeError::Missing);
                     }
@@ -267,9 +276,10 @@ fn proven(live: &LiveSession, now: Timestamp) -> Result<(), ChangeError> {
     is_proven.then_some(()).ok_or(ChangeError::NotFresh)
 }
 
-async fn strengthen(tx: &mut Tx, session: &Session) -> Result<bool, StoreError> {
+async fn strengthen(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<bool, StoreError> {
     let acr = Acr::TwoFactors;
-    sessions::strengthen(tx, &Session { acr, methods: acr.methods(), ..session.clone() }).await
+    let stronger = Session { acr, methods: acr.methods(), ..session.clone() };
+    sessions::renew(tx, &stronger, digest, session.auth_time).await
 }
 
 /// An offer is for one person in one session.

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::http::extract::cookies::{self, Keep};
 use crate::http::extract::form::OwnForm;
 use crate::http::extract::link::LinkQuery;
 use crate::http::extract::request_id::RequestId;
@@ -121,7 +122,12 @@ pub(in crate::http::pages) async fn add(State(desk): State<Desk>, id: RequestId,
     };
     let (sealed, code) = (fields.text("offer"), fields.text("totp"));
     match desk.steps.add((sealed, code), live, &visitor.visit).await {
-        Ok(codes) => desk.codes_page(&visitor, &codes, true),
+        Ok((codes, token)) => {
+            let mut response = desk.codes_page(&visitor, &codes, true);
+            let headers = response.headers_mut();
+            cookies::set(headers, cookies::SESSION, token.expose(), Keep::UntilClosed);
+            response
+        }
         Err(ChangeError::WrongCode) => match desk.steps.again(sealed, live, visitor.visit.now) {
             Some(offer) => desk.offer_page(&visitor, offer, Some("wrong_code")),
             None => desk.unchanged(&visitor, &Next::SecondStep, &ChangeError::Offer, id),
