@@ -33,6 +33,8 @@ fn changes() -> Vec<Change> {
         ("PUT /users/{user}", json!({ "username": "bea" }), Some("user.updated")),
         ("PUT /users/{user}/password", password, Some("password.changed")),
         ("POST /users/{user}/sign-out", json!({}), Some("user.signed_out")),
+        // There is none, so nothing changes; what it does where there is one: see the tests of the second step.
+        ("DELETE /users/{user}/second-step", Value::Null, None),
         ("POST /users/{user}/disable", json!({}), Some("user.disabled")),
         ("POST /users/{user}/enable", json!({}), Some("user.enabled")),
         ("POST /clients", shop("Shop"), Some("client.created")),
