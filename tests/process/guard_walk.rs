@@ -79,7 +79,10 @@ fn no_line_of_the_guards_readme_is_one_that_only_the_documentation_hides() {
     for line in blocks.iter().flat_map(|block| block.lines()) {
         assert!(!line.trim_start().starts_with('#') || line.starts_with("#["), "{line}");
     }
-    assert!(blocks[0].contains("tracing_subscriber::fmt().with_env_filter(filter).init();"), "a whole service is heard");
+    assert!(
+        blocks[0].contains("tracing_subscriber::fmt().with_env_filter(filter).init();"),
+        "a whole service is heard"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,6 +58,8 @@ const FORGET: &str = "
        AND REPLACE(payload, $3, '') <> payload";
 const FORGET_LATER_OF_USER: &str =
     "DELETE FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2 AND expires_at > $3";
+const LATEST_OF_USER: &str =
+    "SELECT MAX(expires_at) FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2";
 const FORGET_OF_USER: &str = "DELETE FROM single_use WHERE purpose = $1 AND used_at IS NULL AND user_id = $2";
 
 #[cfg(test)]
@@ -73,6 +75,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     REMEMBER_BOTH,
     FORGET,
     FORGET_LATER_OF_USER,
+    LATEST_OF_USER,
     FORGET_OF_USER,
 ];
 
@@ -328,6 +331,16 @@ pub async fn find<T: DeserializeOwned>(
 /// Forgets what was issued about a user and nobody used yet.
 pub async fn forget_of(tx: &mut Tx, purpose: Purpose, user: &UserId) -> Result<(), StoreError> {
     tx.execute(FORGET_OF_USER, &[purpose.as_str().into(), user.into()]).await.map(drop)
+}
+
+/// When what was issued about a user last, and nobody used yet, ends.
+pub async fn latest_of(
+    tx: &mut Tx,
+    purpose: Purpose,
+    user: &UserId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let row = tx.fetch_optional(LATEST_OF_USER, &[purpose.as_str().into(), user.into()]).await?;
+    row.map_or(Ok(None), |row| row.get(0))
 }
 
 /// The same of what ends later than this.

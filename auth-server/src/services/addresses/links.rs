@@ -1,5 +1,7 @@
 //! What the links in letters about addresses do, once each.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -114,7 +116,10 @@ async fn confirmed(
     if let (true, Some(old)) = (proof.changes(), &proof.before) {
         let link = OpaqueToken::generate(TokenKind::LetterLink, &parts.entropy);
         let letter = Letter::AddressChanged { code: LinkCode::of(&link), address: visit.address, at: now };
-        let until = now.plus(letter.lifetime());
+        // Later than those before it, whatever clock made them.
+        let last = single_use::latest_of(tx, Purpose::AddressReturn, &before.id).await?;
+        let after_last = last.map(|last| last.plus(Duration::from_micros(1)));
+        let until = now.plus(letter.lifetime()).max(after_last.unwrap_or(now));
         let back = Return { user: before.id.clone(), to: old.clone(), until };
         let named = (Purpose::AddressReturn, &link.digest());
         single_use::issue_about(tx, named, &back, &before.id, until).await?;
