@@ -51,7 +51,7 @@ impl Mint {
         self.claim("scope", scope)
     }
 
-    /// For how long, from now. A guard takes a token for its [leeway](crate::GuardBuilder::leeway) longer: one that has expired for it was minted before the
+    /// For how long, from now. A guard takes a token for its leeway longer: one that has expired for it was minted before the
     /// clock of the issuer went on.
     pub fn expires_in(self, lifetime: Duration) -> Self {
         let expiry = self.issuer.now().saturating_add(lifetime.as_secs());
