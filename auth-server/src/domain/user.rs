@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{OrganisationId, UserId};
 use crate::domain::profile::Profile;
-use crate::domain::secret::Entropy;
+use crate::domain::secret::{Digest32, Entropy};
 
 /// A person with an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -301,6 +301,11 @@ impl PasswordHash {
     /// The text, for the hash function and the database.
     pub fn as_text(&self) -> &str {
         &self.0
+    }
+
+    /// Stands for the password of an account, or for its having none: it changes with it.
+    pub fn state_of(hash: Option<&Self>) -> Digest32 {
+        Digest32::of(hash.map_or("", Self::as_text).as_bytes())
     }
 }
 

@@ -6,12 +6,12 @@ mod links;
 
 use serde_json::json;
 
-use self::links::{Proof, stands_for};
+use self::links::Proof;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{Asked, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
-use crate::domain::user::{Email, InvalidEmail, User};
+use crate::domain::user::{Email, InvalidEmail, PasswordHash, User};
 use crate::services::backchannel::LogoutNotices;
 use crate::services::login::{LoginError, LoginService, PasswordProof};
 use crate::services::login_limits::Throttled;
@@ -86,7 +86,8 @@ impl AddressService {
         let row = self.parts.login.prove(proof, AuditAction::AddressProofRequested).await?;
         let asked = Asked::by(proof.browser.user_agent, proof.visit.address, proof.visit.now);
         let (id, before) = (row.user.id.clone(), row.user.email.clone());
-        let proof = Proof { user: id, before, to: new, password: Some(stands_for(&row)) };
+        let state = PasswordHash::state_of(row.password.as_ref());
+        let proof = Proof { user: id, before, to: new, password: Some(state.hex()) };
         Ok(self.write_to(proof, &row.user, asked).await?)
     }
 

@@ -126,6 +126,11 @@ fn no_json(error: &serde_json::Error) -> String {
     format!("line {}, column {}: this is no JSON of such a file", error.line(), error.column())
 }
 
+/// An account that says nothing of it can be used.
+const fn yes() -> bool {
+    true
+}
+
 /// An account whose members are of other types than they have to be.
 fn unreadable(place: String, username: Option<&Value>) -> LeftOut {
     let username = username.and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -17,9 +17,8 @@ use crate::services::login::LoginError;
 use crate::services::mailing::Addressee;
 use crate::services::recovery;
 use crate::services::visit::Visit;
-use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Turn, Tx, users};
+use crate::storage::{StoreError, Turn, Tx, credentials, users};
 
 /// What is confirmed: that an account has an address, as long as it has the one that it had.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -175,11 +174,8 @@ async fn owner(tx: &mut Tx, proof: &Proof) -> Result<Option<User>, StoreError> {
     };
     let Some(password) = &proof.password else { return Ok(Some(user)) };
     let row = credentials::for_sign_in(tx, &user.username).await?;
-    let is_same = row.is_some_and(|row| stands_for(&row) == *password);
+    let now = row.map(|row| PasswordHash::state_of(row.password.as_ref()));
+    let kept = password.parse::<Digest32>().ok();
+    let is_same = kept.zip(now).is_some_and(|(kept, now)| kept.matches(&now));
     Ok(is_same.then_some(user))
-}
-
-/// Stands for a password: it changes with it.
-pub(super) fn stands_for(row: &SignInRow) -> String {
-    Digest32::of(row.password.as_ref().map_or("", PasswordHash::as_text).as_bytes()).hex()
 }

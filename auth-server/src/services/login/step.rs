@@ -97,7 +97,7 @@ impl LoginService {
             user: user.id.clone(),
             username: user.username.clone(),
             browser: visit.browser.digest().hex(),
-            password: proof_of(renewed.as_ref().or(old.as_ref())),
+            password: PasswordHash::state_of(renewed.as_ref().or(old.as_ref())).hex(),
             errand: attempt.errand.clone(),
         };
         let kept = self
@@ -163,7 +163,7 @@ impl LoginService {
         let is_same = |row: &SignInRow| {
             row.user.id == pending.user
                 && row.user.is_enabled()
-                && same(&proof_of(row.password.as_ref()), &pending.password)
+                && same(&PasswordHash::state_of(row.password.as_ref()).hex(), &pending.password)
         };
         let row = row.filter(is_same).ok_or(LoginError::StepGone)?;
         let step = second_steps::find(&mut tx, &pending.user).await?.ok_or(LoginError::StepGone)?;
@@ -204,11 +204,6 @@ impl LoginService {
 
 fn name_of(id: &StepId) -> Digest32 {
     Digest32::of(id.as_str().as_bytes())
-}
-
-/// Stands for a password: it changes with it.
-fn proof_of(hash: Option<&PasswordHash>) -> String {
-    Digest32::of(hash.map_or("", PasswordHash::as_text).as_bytes()).hex()
 }
 
 /// Compares two digests in constant time.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::user::import::{Brought, no_json, unreadable};
+use crate::cli::user::import::{Brought, no_json, unreadable, yes};
 use crate::services::users::form::UserForm;
 use crate::services::users::import::BroughtAccount;
 use crate::services::users::profile::ProfileForm;
@@ -24,10 +24,6 @@ struct Account {
     #[serde(default)]
     attributes: Option<Map<String, Value>>,
     service_account_client_id: Option<String>,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 #[derive(Deserialize)]

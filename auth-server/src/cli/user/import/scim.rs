@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::user::import::{Brought, no_json, unreadable};
+use crate::cli::user::import::{Brought, no_json, unreadable, yes};
 use crate::services::users::form::UserForm;
 use crate::services::users::import::BroughtAccount;
 use crate::services::users::profile::ProfileForm;
@@ -26,10 +26,6 @@ struct Account {
     password: Option<String>,
     /// The hash of it, which the specification does not have.
     password_hash: Option<String>,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 #[derive(Default, Deserialize)]
