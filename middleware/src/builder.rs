@@ -263,7 +263,7 @@ impl GuardBuilder {
         }
         if guard.policy_revision().is_none() && !guard.has_policy() {
             tracing::warn!(
-                "no policy is configured: a good token is enough for routes that state no requirement"
+                "no policy is configured: routes decide by what they require, and a good token is enough for one that requires nothing"
             );
         }
         Ok(guard)

@@ -9,6 +9,7 @@ mod stay;
 mod stream;
 mod terms;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ use crate::limit::{Limit, Limiters, Loan, Passage, Standing};
 use crate::login::Sessions;
 use crate::path;
 use crate::policy::PolicyState;
-use crate::refusal::{DpopHint, Hint, Refusal};
+use crate::refusal::{DpopHint, Hint, Refusal, Tally};
 use crate::resource::Described;
 use crate::routes::Announcer;
 use crate::schedule::Moment;
@@ -168,6 +169,12 @@ impl Guard {
         }
     }
 
+    /// How often it refused since it was built, by the code of the answer, such as `rate_limited`: for metrics. What the extractors of
+    /// handlers refuse is not among it, nor who was led to sign in.
+    pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.tally().counts()
+    }
+
     /// Whether the guard has what it needs to decide, and none of it is too old: keys of an issuer, the policy if there
     /// is to be one, what was revoked if that has to be known, where limits are shared that hold everywhere and are closed without, where proofs are shared if nobody is served without, and where
     /// sessions are kept if people sign in here.
@@ -227,6 +234,10 @@ impl Guard {
     }
 
     /// What a challenge to callers of a route says.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.core.edge.tally
+    }
+
     pub(crate) fn hint<'a>(&'a self, requirement: &'a Requirement) -> Hint<'a> {
         let resource_metadata = self.resource().map(|resource| resource.url());
         let hint = |proofs: &Proofs| DpopHint {

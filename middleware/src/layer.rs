@@ -13,7 +13,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response};
 use tower::{Layer, Service};
 
 pub use self::answer::GuardFuture;
-use self::answer::{Errand, FoundRoute, Parting, State, failed};
+use self::answer::{Errand, FoundRoute, Parting, State};
 use crate::authorize::Requirement;
 use crate::body::Body;
 use crate::body::{Framed, HttpBody};
@@ -209,7 +209,7 @@ impl GuardLayer {
             return parting.write(response);
         }
         let hint = self.post.guard.hint(&self.post.terms.requirement);
-        parting.write(refusal.answered(dialect, &hint, Some(place)))
+        parting.write(refusal.answered(self.post.guard.tally(), dialect, &hint, Some(place)))
     }
 
     /// A body that is not read here, cut off where it gets too long. A stream of gRPC messages may be as long as it likes, while it
@@ -318,7 +318,7 @@ where
                 }
                 match outcome {
                     Ok(outcome) => Ok(self.parting.write(stay.keep(outcome?.map(Body::new)))),
-                    Err(panicked) => Ok(failed(panicked, dialect, &self.parting, self.place)),
+                    Err(panicked) => Ok(self.refused(Refusal::Panicked(panicked), dialect)),
                 }
             }
             Err(refusal) => Ok(self.refused(refusal, dialect)),

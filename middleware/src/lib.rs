@@ -327,6 +327,7 @@ pub use origin::NotAnOrigin;
 pub use policy::{FilesError, Policy, PolicyEndpoint, PolicyError, SharedPolicy};
 #[cfg(feature = "derive")]
 pub use portcullis_guard_derive::InputFields;
+pub use portcullis_policy::PolicySource;
 pub use records::DecisionRecords;
 pub use refusal::Rejection;
 pub use resource::{NotAResource, ProtectedResource};

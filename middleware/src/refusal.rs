@@ -4,6 +4,7 @@ mod challenges;
 mod grpc;
 mod problem;
 mod rejection;
+mod tally;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,7 @@ pub(crate) use self::challenges::{DpopHint, Hint};
 pub(crate) use self::grpc::{Dialect, stream_trailers};
 use self::problem::Problem;
 pub use self::rejection::Rejection;
+pub(crate) use self::tally::Tally;
 
 use crate::authorize::Binding;
 use crate::body::Body;
@@ -314,8 +316,15 @@ const HEADERS: usize = 12;
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Refusal {
-    /// The answer to the caller, and a line in the log.
-    pub(crate) fn answered(self, dialect: Dialect, hint: &Hint<'_>, place: Option<Place>) -> Response<Body> {
+    /// The answer to the caller, a line in the log, and one more in the tally of the guard.
+    pub(crate) fn answered(
+        self,
+        tally: &Tally,
+        dialect: Dialect,
+        hint: &Hint<'_>,
+        place: Option<Place>,
+    ) -> Response<Body> {
+        tally.count(self.answer().1);
         self.log(place.as_ref());
         self.written(dialect, hint, place)
     }
@@ -353,15 +362,22 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn the_page_about_refusals_names_every_code() {
-        let (page, source) = (include_str!("../docs/refusals.md"), include_str!("refusal.rs"));
-        let table = source
+    use std::collections::BTreeSet;
+
+    /// Every code in the table of answers.
+    pub(super) fn codes() -> BTreeSet<&'static str> {
+        let table = include_str!("refusal.rs")
             .split("fn answer(&self)")
             .nth(1)
             .and_then(|rest| rest.split("fn detail(&self)").next())
             .unwrap();
-        let codes: Vec<&str> = table.split('"').skip(1).step_by(2).collect();
+        table.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn the_page_about_refusals_names_every_code() {
+        let page = include_str!("../docs/refusals.md");
+        let codes = codes();
         assert!(codes.len() > 20, "{codes:?}");
         for code in codes {
             assert!(page.contains(&format!("`{code}`")), "{code}");

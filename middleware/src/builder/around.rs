@@ -4,6 +4,7 @@ use super::{BuildError, GuardBuilder};
 use crate::client_address::Proxies;
 use crate::edge::{Caps, Cors, EdgeRules, RequestIds, RouteHeaders, SecurityHeaders};
 use crate::entropy::Entropy;
+use crate::refusal::Tally;
 
 /// What surrounds the guard.
 #[derive(Debug, Default)]
@@ -99,6 +100,7 @@ impl Around {
             headers: headers.map(RouteHeaders::into_rules),
             ids: self.names_requests.then(|| RequestIds::new(guard)),
             proxies: self.proxies,
+            tally: Tally::default(),
         })
     }
 }

@@ -15,7 +15,7 @@ use super::measured::Held;
 use super::{EdgeRules, Streams, cors};
 use crate::body::{Body, HttpBody};
 use crate::panicked::{Panicked, caught, poll_caught};
-use crate::refusal::{Dialect, Hint, Refusal};
+use crate::refusal::{Dialect, Hint, Refusal, Tally};
 
 /// A service, and what is done before and after it.
 #[derive(Clone)]
@@ -35,7 +35,8 @@ impl<S> Inner<S> {
     where
         S: Service<Request<Body>>,
     {
-        let outlook = Outlook { is_shared: false, dialect: self.dialect(&request), admitted: None };
+        let rules = Arc::clone(&self.rules);
+        let outlook = Outlook { rules, is_shared: false, dialect: self.dialect(&request), admitted: None };
         self.begin(request, None, outlook)
     }
 
@@ -85,22 +86,24 @@ where
         let admitted = match self.rules.caps.as_ref().map(|caps| caps.admit(&mut request)).transpose() {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                let response = Some(refused(refusal, dialect));
+                let response = Some(refused(&self.rules.tally, refusal, dialect));
                 return InnerFuture { state: State::Refused { response } };
             }
         };
         let timer = admitted.as_ref().and_then(|admitted| admitted.head_by).map(sleep_until);
-        let outlook = Outlook { is_shared: self.rules.cors.is_some(), dialect, admitted };
+        let rules = Arc::clone(&self.rules);
+        let outlook = Outlook { rules, is_shared: self.rules.cors.is_some(), dialect, admitted };
         self.begin(request, timer, outlook)
     }
 }
 
-fn refused(refusal: Refusal, dialect: Dialect) -> Response<Body> {
-    refusal.answered(dialect, &Hint::default(), None)
+fn refused(tally: &Tally, refusal: Refusal, dialect: Dialect) -> Response<Body> {
+    refusal.answered(tally, dialect, &Hint::default(), None)
 }
 
 /// What awaits the answer.
 struct Outlook {
+    rules: Arc<EdgeRules>,
     /// Whether scripts of other origins may read something.
     is_shared: bool,
     dialect: Dialect,
@@ -112,7 +115,7 @@ impl Outlook {
         let admitted = self.admitted.take();
         // Whoever read the body knows only that it broke off.
         if admitted.as_ref().is_some_and(Admitted::is_over) {
-            return Ok(refused(Refusal::TooLong, self.dialect));
+            return Ok(refused(&self.rules.tally, Refusal::TooLong, self.dialect));
         }
         let mut response = outcome?.map(Body::new);
         if self.is_shared {
@@ -130,14 +133,14 @@ impl Outlook {
         let admitted = self.admitted.take();
         // Whoever read the body may have taken it for granted.
         if admitted.as_ref().is_some_and(Admitted::is_over) {
-            return refused(Refusal::TooLong, self.dialect);
+            return refused(&self.rules.tally, Refusal::TooLong, self.dialect);
         }
-        refused(Refusal::Panicked(panicked), self.dialect)
+        refused(&self.rules.tally, Refusal::Panicked(panicked), self.dialect)
     }
 
     fn late(&mut self) -> Response<Body> {
         let refusal = self.admitted.take().map_or(Refusal::SlowAnswer, |admitted| admitted.late());
-        refused(refusal, self.dialect)
+        refused(&self.rules.tally, refusal, self.dialect)
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) use self::request_id::RequestIds;
 use crate::body::{Body, HttpBody};
 use crate::client_address::Proxies;
 use crate::entropy::Entropy;
+use crate::refusal::Tally;
 
 /// The outermost layer of a guarded service: made by [`Guard::edge`](crate::Guard::edge).
 ///
@@ -56,6 +57,7 @@ pub(crate) struct EdgeRules {
     pub(crate) headers: Option<Arc<HeaderRules>>,
     pub(crate) ids: Option<RequestIds>,
     pub(crate) proxies: Proxies,
+    pub(crate) tally: Tally,
 }
 
 /// A request that is inside the edge of a guard already.

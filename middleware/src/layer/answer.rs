@@ -16,7 +16,7 @@ use crate::limit::Standing;
 #[cfg(feature = "login")]
 use crate::login::Way;
 use crate::panicked::{Panicked, poll_caught};
-use crate::refusal::{Dialect, Hint, Refusal};
+use crate::refusal::{Dialect, Refusal};
 #[cfg(not(feature = "login"))]
 use crate::unlogged::Way;
 
@@ -56,10 +56,11 @@ pub(super) struct Errand {
 }
 
 impl Errand {
+    /// The answer in place of one that a handler that panicked did not give. Nobody is asked for anything.
     pub(super) fn failed(&self, panicked: Panicked, parting: &Parting) -> Response<Body> {
         let route = self.layer.post.terms.route.clone().or_else(|| self.found.template());
         let place = Place { route, method: self.method.clone() };
-        failed(panicked, self.dialect, parting, place)
+        self.layer.refused(Refusal::Panicked(panicked), self.dialect, parting, place)
     }
 }
 
@@ -89,16 +90,6 @@ impl FoundRoute {
     pub(super) const fn template(&self) -> Option<Arc<str>> {
         None
     }
-}
-
-/// The answer in place of one that a handler that panicked did not give. Nobody is asked for anything.
-pub(super) fn failed(
-    panicked: Panicked,
-    dialect: Dialect,
-    parting: &Parting,
-    place: Place,
-) -> Response<Body> {
-    parting.write(Refusal::Panicked(panicked).answered(dialect, &Hint::default(), Some(place)))
 }
 
 pin_project! {

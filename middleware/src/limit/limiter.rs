@@ -1,5 +1,6 @@
 //! One limit at work.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::local::{Left, Local, Scope, Settled, Short};
 use super::quota::Period;
 use super::{Limit, LimitError, Shared, Sharing, Uncounted};
 use crate::clock::Clock;
+use crate::token::Principal;
 
 /// A limit at work.
 pub(super) struct Limiter {
@@ -56,6 +58,9 @@ pub(crate) struct Loan {
     shared: Arc<Shared>,
     number: u128,
     cost: NonZeroU32,
+    /// Who is named in the log if there is too little.
+    address: Option<IpAddr>,
+    caller: Option<Principal>,
 }
 
 impl Limiter {
@@ -104,10 +109,34 @@ impl Limiter {
             Counter::Local(local) => Settled { outcome: local.spend(number, cost), quota },
             Counter::Closed => return Err(Halt::Closed),
             Counter::Shared(shared) => shared.take(number, cost).ok_or_else(|| {
-                Halt::Wait(Loan { limiter: Arc::clone(self), shared: Arc::clone(shared), number, cost })
+                let (address, caller) = (who.address, who.caller.cloned());
+                let (limiter, shared) = (Arc::clone(self), Arc::clone(shared));
+                Halt::Wait(Loan { limiter, shared, number, cost, address, caller })
             })??,
         };
-        self.read(number, settled).map(|reading| self.shown(reading)).map_err(Halt::Exceeded)
+        self.told(number, settled, who.address, who.caller)
+    }
+
+    /// What a request that was counted is told. Whom a limit holds up is said at `debug`: strangers cause it as often as they like.
+    fn told(
+        &self,
+        number: u128,
+        settled: Settled,
+        address: Option<IpAddr>,
+        caller: Option<&Principal>,
+    ) -> Result<Option<Reading>, Halt> {
+        match self.read(number, settled) {
+            Ok(reading) => Ok(self.shown(reading)),
+            Err(exceeded) => {
+                tracing::debug!(
+                    limit = self.limit.name,
+                    client.address = address.map(tracing::field::display),
+                    subject = caller.map(Principal::subject),
+                    "somebody is over a limit"
+                );
+                Err(Halt::Exceeded(exceeded))
+            }
+        }
     }
 
     fn shown(&self, reading: Reading) -> Option<Reading> {
@@ -152,8 +181,8 @@ impl Limiter {
 impl Loan {
     /// Asks, and waits a few milliseconds at most.
     pub(crate) async fn settle(self) -> Result<Option<Reading>, Halt> {
-        let Self { limiter, shared, number, cost } = self;
+        let Self { limiter, shared, number, cost, address, caller } = self;
         let settled = shared.borrow(number, cost).await?;
-        limiter.read(number, settled).map(|reading| limiter.shown(reading)).map_err(Halt::Exceeded)
+        limiter.told(number, settled, address, caller.as_ref())
     }
 }

@@ -54,7 +54,8 @@ impl From<Rejection> for Response<Body> {
     fn from(rejection: Rejection) -> Self {
         let Rejection { refusal, told } = rejection;
         let Some((challenges, place)) = told else {
-            return refusal.answered(Dialect::Http, &Hint::default(), None);
+            refusal.log(None);
+            return refusal.written(Dialect::Http, &Hint::default(), None);
         };
         let mut response = refusal.written(Dialect::Http, &Hint::default(), Some(place));
         response.headers_mut().remove(header::WWW_AUTHENTICATE);

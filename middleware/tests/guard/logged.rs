@@ -1,20 +1,23 @@
 //! What is logged of a refusal, and told to the application.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::{any, get, post};
 use http::{Method, Request, StatusCode};
 use portcullis_guard::{
-    AccessDenied, Decider, Guard, GuardExt, GuardedRouter, Policy, Rejection, RouteTable, SharedPolicy,
-    authenticated, rbac, scope,
+    AccessDenied, Caps, Decider, Guard, GuardExt, GuardedRouter, Limits, Policy, Quota, Rejection,
+    RouteTable, SharedPolicy, authenticated, rbac, scope,
 };
 use serde_json::json;
 use tower::ServiceExt;
 use tracing::Level;
 
 use crate::outages::Log;
-use crate::service::{guard_of, policy, request, send};
+use crate::service::{fetch, guard_of, policy, request, send};
 use crate::signer::Signer;
 
 const RULES: &str = "p, viewer, *, orders, read";
@@ -111,6 +114,64 @@ async fn who_is_refused_before_a_decision_is_logged_with_the_route_for_debugging
             assert!(line.contains(said), "{line}");
         }
     }
+}
+
+#[tokio::test]
+async fn who_is_over_a_limit_is_named_for_debugging_only() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).limits(Limits::new().by_identity(Quota::per_minute(1)));
+    let app = GuardedRouter::new()
+        .route("/me", get(async || "me").guard(authenticated()))
+        .guarded_by(&guard.build().await.unwrap());
+    let token = signer.token(&json!({}));
+    assert_eq!(fetch(&app, "/me", &token).await.status, StatusCode::OK);
+    for (level, lines) in [(Level::INFO, 0), (Level::DEBUG, 1)] {
+        let (log, _set) = Log::begin_at(level);
+        assert_eq!(fetch(&app, "/me", &token).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let told: Vec<_> = log.lines().into_iter().filter(|line| line.contains("over a limit")).collect();
+        assert_eq!(told.len(), lines, "{told:?}");
+        assert!(told.iter().all(|line| line.contains("subject=\"alice\"")), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_their_codes_wherever_they_were_made() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer)
+        .limits(Limits::new().by_identity(Quota::per_minute(4)))
+        .caps(Caps::new().head_within(Duration::from_mins(1)))
+        .build()
+        .await
+        .unwrap();
+    let app = GuardedRouter::new()
+        .route("/me", get(async || "me").guard(authenticated()))
+        .route("/orders", get(async || "orders").guard(scope("orders")))
+        .route("/items/{id}", get(async || "item").guard(authenticated()))
+        .route("/panics", get(async || -> &'static str { panic!("on purpose") }).guard(authenticated()))
+        .guarded_by(&guard);
+    let token = signer.token(&json!({}));
+    let mut statuses = Vec::new();
+    for (path, token) in [
+        ("/me", "a.b.c"),
+        ("/me", "a.b.c"),
+        ("/orders", &token),
+        ("/items/%2f", &token),
+        ("/panics", &token),
+        ("/me", &token),
+        ("/me", &token),
+        ("/me", &token),
+    ] {
+        statuses.push(fetch(&app, path, token).await.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 403, 400, 500, 200, 200, 429]);
+    let expected = [
+        ("insufficient_scope", 1),
+        ("internal", 1),
+        ("invalid_path", 1),
+        ("invalid_token", 2),
+        ("rate_limited", 1),
+    ];
+    assert_eq!(guard.refusals(), BTreeMap::from(expected));
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Stay {
             return if seat.is_taken() {
                 response
             } else {
-                Refusal::Unwatched.answered(Dialect::Http, &hint, Some(seat.place()))
+                Refusal::Unwatched.answered(seat.guard.tally(), Dialect::Http, &hint, Some(seat.place()))
             };
         }
         if is_known(response.body()) {
