@@ -216,6 +216,41 @@ async fn pw_13_a_password_everybody_knows_is_refused(#[values(Sqlite, Postgres)]
 }
 
 #[rstest]
+#[tokio::test]
+async fn pw_13_a_password_that_is_soon_guessed_or_became_known_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("known.txt");
+    // The SHA-1 of "umbrella walnut fortnight", as lists of passwords that became known have it.
+    std::fs::write(&list, "E954CAFFA7E165D2B185606E54A666423BAA914F:3\r\n").unwrap();
+    let server = TestServer::start_with(database, |config| {
+        config.passwords.breached_file = Some(list.clone());
+    })
+    .await;
+    let ada = server.admin.user("lovelace").await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let page = visitor.open("/account/security/password").await;
+    let form = the_form(&page, "change-password-form").with("password", &ada.password);
+    for (bad, said) in
+        [("aaaaaaaaaaaaaaaaaaab", "guessers try soon"), ("umbrella walnut fortnight", "became known")]
+    {
+        let answer = visitor.submit(&form.clone().with("new-password", bad)).await;
+        assert_eq!(answer.status, 422, "{bad}");
+        assert!(answer.text().contains(said) && !answer.text().contains(bad), "{}", answer.text());
+        let body = json!({ "username": "grace", "password": bad });
+        let refused = server.admin.send(Method::POST, "/users", &body).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["errors"][0]["pointer"]),
+            (422, &json!("/password"))
+        );
+    }
+    let good = visitor.submit(&form.with("new-password", "umbrella walnut nine otters")).await;
+    assert_eq!(good.status, 303, "{}", good.text());
+}
+
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pw_24_a_flood_of_sign_ins_is_bounded_and_others_are_served(
     #[values(Sqlite, Postgres)] database: Database,

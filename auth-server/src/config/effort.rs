@@ -1,5 +1,6 @@
 //! The `passwords`, `limits` and `log` sections: how much work is done for whom, and what is written about it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -24,6 +25,13 @@ pub struct Passwords {
     /// How long a sign-in waits for a free worker before it is told to come back.
     #[schemars(range(min = 10, max = 60_000))]
     pub queue_deadline_ms: u64,
+    /// How hard a new password has to be to guess, as zxcvbn estimates it: 4 is more than ten thousand million guesses, 3 more than a hundred
+    /// million, 2 more than a million; 0 asks for nothing.
+    #[schemars(range(min = 0, max = 4))]
+    pub least_score: u8,
+    /// A list of passwords that became known, which nobody may choose: lines of SHA-1 in hexadecimal digits, in order, with or without a
+    /// colon and a count, as such lists are published. It is read where it lies, so it may be as long as it likes.
+    pub breached_file: Option<PathBuf>,
 }
 
 impl Passwords {
@@ -35,7 +43,15 @@ impl Passwords {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, workers: None, queue_deadline_ms: 2_000 }
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            workers: None,
+            queue_deadline_ms: 2_000,
+            least_score: 3,
+            breached_file: None,
+        }
     }
 }
 

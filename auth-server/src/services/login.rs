@@ -28,7 +28,7 @@ use crate::services::backchannel::LogoutNotices;
 use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::mailing::MailService;
-use crate::services::password::{HashError, PasswordHasher, Verdict};
+use crate::services::password::{HashError, NotTaken, PasswordHasher, Verdict};
 use crate::services::password_quality::Weakness;
 use crate::services::second_step::StepKeys;
 use crate::services::visit::{LiveSession, Sender, Visit};
@@ -79,6 +79,15 @@ pub(crate) enum BadNewPassword {
     /// It is too easy to guess.
     #[error(transparent)]
     Weak(#[from] Weakness),
+}
+
+impl From<NotTaken> for LoginError {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Hash(error) => error.into(),
+            NotTaken::Weak(weakness) => BadNewPassword::from(weakness).into(),
+        }
+    }
 }
 
 /// Somebody tries to sign in.

@@ -23,6 +23,7 @@ use crate::services::password::function::{DeriveError, Function};
 use crate::services::password::pool::{Derivation, Pool};
 pub(crate) use crate::services::password::stored::Unreadable;
 use crate::services::password::stored::{Brought, Stored, without_scheme};
+use crate::services::password_quality::{Examiner, Weakness};
 
 /// Bytes of salt in a new hash, as RFC 9106 §3.1 recommends.
 const SALT_LEN: usize = 16;
@@ -41,6 +42,12 @@ pub enum HashError {
     /// The hash function failed.
     #[error("argon2: {0}")]
     Argon2(#[from] argon2::Error),
+    /// Whoever looked at a new password panicked.
+    #[error("a new password could not be examined")]
+    Examined,
+    /// The operator's list of passwords that became known.
+    #[error("passwords.breached_file: {0}")]
+    List(#[source] io::Error),
     /// A thread could not be started.
     #[error("a worker did not start: {0}")]
     Start(#[from] io::Error),
@@ -50,6 +57,15 @@ pub enum HashError {
     /// What was brought along is no hash we can check.
     #[error("the hash {0}")]
     Unreadable(#[from] Unreadable),
+}
+
+/// Why a password that somebody chose was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Weak(#[from] Weakness),
 }
 
 /// What a check found.
@@ -68,6 +84,7 @@ pub(crate) struct PasswordHasher {
     pool: Arc<Pool>,
     params: Params,
     entropy: Entropy,
+    examiner: Examiner,
 }
 
 impl PasswordHasher {
@@ -78,10 +95,19 @@ impl PasswordHasher {
         let workers =
             settings.workers.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let pool = Arc::new(Pool::start(workers, settings.queue_deadline())?);
-        Ok(Self { pool, params, entropy })
+        let examiner = Examiner::new(settings).map_err(HashError::List)?;
+        Ok(Self { pool, params, entropy, examiner })
     }
 
-    /// Hashes a new password with a fresh salt.
+    /// Hashes a password that somebody chose for the account with this name, once it was found hard enough to guess.
+    pub(crate) async fn take(&self, password: &Password, username: &str) -> Result<PasswordHash, NotTaken> {
+        let (examiner, chosen, name) = (self.examiner.clone(), password.clone(), username.to_owned());
+        let examined = tokio::task::spawn_blocking(move || examiner.examine(&chosen, &name)).await;
+        examined.map_err(|_| HashError::Examined)??;
+        Ok(self.hash(password).await?)
+    }
+
+    /// Hashes a password with a fresh salt.
     pub(crate) async fn hash(&self, password: &Password) -> Result<PasswordHash, HashError> {
         self.hash_bytes(password.expose()).await.map(PasswordHash::from_text)
     }

@@ -1,8 +1,13 @@
-//! Which passwords are refused when somebody chooses one: those that guessers try first. There are no rules about
+//! Which passwords are refused when somebody chooses one: those that guessers try first, or soon. There are no rules about
 //! kinds of characters (NIST SP 800-63B-4 §3.1.1.2).
 
-use std::collections::BTreeSet;
+mod breached;
 
+use std::collections::BTreeSet;
+use std::io;
+
+use self::breached::BreachedPasswords;
+use crate::config::Passwords;
 use crate::domain::user::Password;
 
 const COMMON: &str = include_str!("../../data/common-passwords.txt");
@@ -16,15 +21,62 @@ const OURS: [&str; 2] = ["portcullis", "signin"];
 /// Why a password is too easy to guess.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Weakness {
+    /// It is on the operator's list of passwords that became known.
+    #[error("the password is on a list of passwords that became known")]
+    Breached,
     /// Guessers try it first, whoever it is.
     #[error("the password is on every list of common passwords")]
     Common,
+    /// What it is made of is tried soon: words, names, dates, rows of keys, repetitions.
+    #[error(
+        "the password is made of what guessers try soon: make it longer, of words that do not belong together"
+    )]
+    Guessable,
     /// Guessers try it first for this user or this product.
     #[error("the password contains the user name or the name of this product")]
     Personal,
 }
 
-/// Checks a new password of the user with this name.
+/// What a new password is held to where that takes time.
+#[derive(Clone, Debug)]
+pub(crate) struct Examiner {
+    least_score: u8,
+    breached: Option<BreachedPasswords>,
+}
+
+impl Examiner {
+    /// An operator's list that is none is an error.
+    pub(crate) fn new(settings: &Passwords) -> io::Result<Self> {
+        let breached = settings.breached_file.clone().map(BreachedPasswords::new);
+        if let Some(list) = &breached {
+            list.check()?;
+        }
+        Ok(Self { least_score: settings.least_score, breached })
+    }
+
+    /// Looks closely at a new password of the user with this name. It takes milliseconds, and reads a file.
+    pub(crate) fn examine(&self, password: &Password, username: &str) -> Result<(), Weakness> {
+        // Whoever has bytes that are no text is not guessed by what people write.
+        if let Ok(text) = str::from_utf8(password.expose()) {
+            let known = [username, username.split('@').next().unwrap_or_default(), OURS[0], OURS[1]];
+            if u8::from(zxcvbn::zxcvbn(text, &known).score()) < self.least_score {
+                return Err(Weakness::Guessable);
+            }
+        }
+        let Some(list) = &self.breached else { return Ok(()) };
+        match list.has(password.expose()) {
+            Ok(true) => Err(Weakness::Breached),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                // Nobody is kept from a new password because a file went away.
+                tracing::error!(error = %error, "the list of passwords that became known cannot be read: no new password is looked up in it");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Checks a new password of the user with this name, as far as that takes no time.
 pub(crate) fn check(password: &Password, username: &str) -> Result<(), Weakness> {
     // What is no text is not on a list of texts.
     let text = str::from_utf8(password.expose()).unwrap_or_default().to_lowercase();
@@ -90,6 +142,51 @@ mod tests {
             assert_eq!(checked(bad), Err(Weakness::Personal), "{bad}");
         }
         assert_eq!(check(&Password::parse("abolition").unwrap(), "bo"), Ok(()));
+    }
+
+    fn examined(settings: &Passwords, password: &str) -> Result<(), Weakness> {
+        Examiner::new(settings).unwrap().examine(&Password::parse(password).unwrap(), "mirjam@example.org")
+    }
+
+    #[test]
+    fn what_is_made_of_what_guessers_try_soon_is_refused_however_long() {
+        let settings = Passwords::default();
+        for bad in [
+            "passwordpassword1",
+            "qwertyuiopasdfghjkl",
+            "aaaaaaaaaaaaaaaaaaab",
+            "123451234512345",
+            "mirjammirjammirjam",
+            "P@ssw0rdP@ssw0rd",
+        ] {
+            assert_eq!(examined(&settings, bad), Err(Weakness::Guessable), "{bad}");
+        }
+        for good in [
+            "correct horse battery staple",
+            "a-kettle-for-nine-otters",
+            "9302 8471 0047 5",
+            "ärgerlich lange Sätze",
+        ] {
+            assert_eq!(examined(&settings, good), Ok(()), "{good}");
+        }
+        let lenient = Passwords { least_score: 0, ..settings };
+        assert_eq!(examined(&lenient, "passwordpassword1"), Ok(()));
+    }
+
+    #[test]
+    fn what_became_known_is_refused_and_a_list_that_went_away_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known.txt");
+        // The SHA-1 of "correct horse battery staple".
+        std::fs::write(&path, "ABF7AAD6438836DBE526AA231ABDE2D0EEF74D42:216\r\n").unwrap();
+        let settings = Passwords { breached_file: Some(path.clone()), ..Passwords::default() };
+        let examiner = Examiner::new(&settings).unwrap();
+        let look = |password: &str| examiner.examine(&Password::parse(password).unwrap(), "mirjam");
+        assert_eq!(look("correct horse battery staple"), Err(Weakness::Breached));
+        assert_eq!(look("a-kettle-for-nine-otters"), Ok(()));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(look("correct horse battery staple"), Ok(()));
+        assert!(Examiner::new(&settings).is_err(), "a server does not start without its list");
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::services::assignments::AssignmentService;
 use crate::services::caller::Caller;
 use crate::services::fields::FieldErrors;
 use crate::services::owners::Owners;
-use crate::services::password::{HashError, PasswordHasher};
-use crate::services::users::form::{AccountDetails, UserForm};
+use crate::services::password::{HashError, NotTaken, PasswordHasher};
+use crate::services::users::form::{AccountDetails, UserForm, weak};
 use crate::storage::single_use::{self, Purpose};
 use crate::storage::{Outcome, Store, StoreError, Turn, Tx, credentials, users};
 
@@ -99,9 +99,21 @@ impl From<HashError> for SetupError {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy { retry_after } => Self::Busy { retry_after },
-            HashError::Argon2(_) | HashError::Start(_) | HashError::Stored | HashError::Unreadable(_) => {
-                Self::Failed(error.into())
-            }
+            HashError::Argon2(_)
+            | HashError::Examined
+            | HashError::List(_)
+            | HashError::Start(_)
+            | HashError::Stored
+            | HashError::Unreadable(_) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<NotTaken> for SetupError {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Hash(error) => error.into(),
+            NotTaken::Weak(weakness) => Self::Invalid(weak(weakness)),
         }
     }
 }
@@ -165,7 +177,7 @@ impl SetupService {
         let link = self.known_link(&form.code, now).await?;
         let details = form.account().map_err(SetupError::Invalid)?;
         let hash = match &details.password {
-            Some(password) => self.hasher.hash(password).await?,
+            Some(password) => self.hasher.take(password, details.username.as_str()).await?,
             None => return Err(SetupError::Invalid(FieldErrors::of("/password", "missing", "is missing"))),
         };
         let user = details.user(now, &self.entropy);

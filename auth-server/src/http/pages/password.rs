@@ -89,7 +89,9 @@ pub(super) const fn new_password_problem(refused: BadNewPassword) -> &'static st
         BadNewPassword::Length(InvalidPassword::TooLong) => "too_long",
         BadNewPassword::Length(InvalidPassword::TooShort) => "too_short",
         BadNewPassword::Same => "same",
+        BadNewPassword::Weak(Weakness::Breached) => "breached",
         BadNewPassword::Weak(Weakness::Common) => "common",
+        BadNewPassword::Weak(Weakness::Guessable) => "guessable",
         BadNewPassword::Weak(Weakness::Personal) => "personal",
     }
 }
@@ -100,7 +102,9 @@ pub(super) fn samples() -> Vec<impl Page> {
         BadNewPassword::Length(InvalidPassword::TooLong),
         BadNewPassword::Length(InvalidPassword::TooShort),
         BadNewPassword::Same,
+        BadNewPassword::Weak(Weakness::Breached),
         BadNewPassword::Weak(Weakness::Common),
+        BadNewPassword::Weak(Weakness::Guessable),
         BadNewPassword::Weak(Weakness::Personal),
     ];
     let problems = refused.into_iter().map(|refused| Some(problem(&LoginError::NewPassword(refused))));

@@ -223,7 +223,9 @@ pub(super) fn new_samples() -> Vec<impl Page> {
     let known = Some("alice");
     let mut samples = vec![page(None, None), page(Some("bad_code"), None), page(None, known)];
     samples.push(NewPasswordPage { is_put_back: true, ..page(None, known) });
-    samples
-        .extend(["common", "personal", "same", "too_long", "too_short"].map(|name| page(Some(name), known)));
+    samples.extend(
+        ["breached", "common", "guessable", "personal", "same", "too_long", "too_short"]
+            .map(|name| page(Some(name), known)),
+    );
     samples
 }

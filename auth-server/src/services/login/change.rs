@@ -33,7 +33,7 @@ impl LoginService {
         if change.new == change.current {
             return Err(BadNewPassword::Same.into());
         }
-        let hash = self.parts.hasher.hash(&new).await?;
+        let hash = self.parts.hasher.take(&new, user.username.as_str()).await?;
         self.replace(user, old, hash, &change).await
     }
 

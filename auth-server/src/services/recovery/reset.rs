@@ -45,7 +45,7 @@ impl RecoveryService {
         password_quality::check(&new, username.as_str()).map_err(BadNewPassword::from)?;
         let reset = Reset {
             link,
-            password: self.parts.hasher.hash(&new).await?,
+            password: self.parts.hasher.take(&new, username.as_str()).await?,
             visit: visit.clone(),
             notices: self.parts.notices.clone(),
             mail: self.parts.mail.clone(),

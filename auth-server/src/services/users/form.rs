@@ -100,6 +100,11 @@ pub(crate) fn new_password(raw: &str, username: &str) -> Result<Password, Passwo
     Ok(password)
 }
 
+/// What is said of a field with a password that is too easy to guess.
+pub(crate) fn weak(weakness: Weakness) -> FieldErrors {
+    FieldErrors::of("/password", "invalid", weakness.to_string())
+}
+
 /// Why a password is not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum PasswordRefusal {

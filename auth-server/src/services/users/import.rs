@@ -214,9 +214,9 @@ impl UserService {
         if let Some(hash) = &account.hash {
             return Ok(Some(self.hasher.bring(hash).await?));
         }
-        // What the account is called was looked at with the password.
+        // Nobody chooses it now: it is held to no more than the form looked at, as hashes are held to nothing.
         match account.form.parse()?.password {
-            Some(password) => Ok(Some(self.hash(password).await?)),
+            Some(password) => Ok(Some(self.hasher.hash(&password).await?)),
             None => Ok(None),
         }
     }

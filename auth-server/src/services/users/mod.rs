@@ -23,8 +23,8 @@ use crate::services::fields::FieldErrors;
 use crate::services::mailing::MailService;
 use crate::services::owners::Owners;
 use crate::services::paging::{Page, PageQuery};
-use crate::services::password::PasswordHasher;
-use crate::services::users::form::{AccountDetails, UserForm, new_password};
+use crate::services::password::{NotTaken, PasswordHasher};
+use crate::services::users::form::{AccountDetails, UserForm, new_password, weak};
 use crate::services::version::{Precondition, Version, Versioned};
 use crate::storage::{
     Store, Turn, Tx, assignments, credentials, forgotten, mail_outbox, organisations, users,
@@ -90,7 +90,7 @@ impl UserService {
     pub(crate) async fn draft(&self, form: UserForm, caller: &Caller) -> Result<UserDraft, AdminError> {
         let details = form.parse()?;
         let hash = match details.password.clone() {
-            Some(password) => Some(self.hash(password).await?),
+            Some(password) => Some(self.hash(&password, &details.username).await?),
             None => None,
         };
         Ok(UserDraft { user: details.user(caller.now, &self.entropy), hash })
@@ -277,7 +277,7 @@ impl UserService {
         let user = self.show(id).await?.value;
         let password = new_password(raw, user.username.as_str())
             .map_err(|refusal| FieldErrors::of("/password", "invalid", refusal.to_string()))?;
-        let hash = self.hash(password).await?;
+        let hash = self.hash(&password, &user.username).await?;
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
         let (notices, mail) = (self.notices.clone(), self.mail.clone());
         let departures = self
@@ -302,8 +302,11 @@ impl UserService {
         Ok(())
     }
 
-    async fn hash(&self, password: Password) -> Result<PasswordHash, AdminError> {
-        Ok(self.hasher.hash(&password).await?)
+    async fn hash(&self, password: &Password, username: &Username) -> Result<PasswordHash, AdminError> {
+        self.hasher.take(password, username.as_str()).await.map_err(|error| match error {
+            NotTaken::Hash(error) => error.into(),
+            NotTaken::Weak(weakness) => weak(weakness).into(),
+        })
     }
 }
 
