@@ -304,6 +304,7 @@ impl GuardBuilder {
             clock: &clock,
             folder: folder.as_ref(),
             compiling: self.policy.as_ref().map(Policy::options).unwrap_or_default(),
+            leeway: self.tokens.leeway_between_clocks(),
         };
         version.as_deref().map_or(Ok(()), check_version).map_err(BuildError::ServiceVersion)?;
         let told = self.policy.as_ref().and_then(Policy::endpoint).filter(|_| !self.upkeep.hides_routes);

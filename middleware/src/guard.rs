@@ -233,11 +233,11 @@ impl Guard {
         self.core.policy.is_some()
     }
 
-    /// What a challenge to callers of a route says.
     pub(crate) fn tally(&self) -> &Tally {
         &self.core.edge.tally
     }
 
+    /// What a challenge to callers of a route says.
     pub(crate) fn hint<'a>(&'a self, requirement: &'a Requirement) -> Hint<'a> {
         let resource_metadata = self.resource().map(|resource| resource.url());
         let hint = |proofs: &Proofs| DpopHint {

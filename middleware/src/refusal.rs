@@ -201,6 +201,11 @@ impl Refusal {
         }
     }
 
+    /// Whether nobody waits for the answer: the body broke off, or the edge cut it off, which answers in its own words.
+    fn is_unheard(&self) -> bool {
+        matches!(self, Self::Input(fault) if fault.is_interrupted())
+    }
+
     fn denied(&self) -> Option<&Denied> {
         match self {
             Self::Forbidden { denied, .. } | Self::Scope { denied, .. } | Self::SignIn { denied, .. } => {
@@ -264,12 +269,13 @@ impl Refusal {
                 | Outage::Policy
                 | Outage::Proofs
                 | Outage::Questions
+                | Outage::Revocations
                 | Outage::SharedLimits
                 | Outage::SharedProofs,
             ) => Level::DEBUG,
             #[cfg(feature = "login")]
-            Self::Unavailable(Outage::Sessions) => Level::DEBUG,
-            Self::SlowAnswer | Self::Unavailable(_) => Level::WARN,
+            Self::Unavailable(Outage::Renewal | Outage::Sessions) => Level::DEBUG,
+            Self::SlowAnswer => Level::WARN,
             _ => Level::DEBUG,
         }
     }
@@ -324,7 +330,9 @@ impl Refusal {
         hint: &Hint<'_>,
         place: Option<Place>,
     ) -> Response<Body> {
-        tally.count(self.answer().1);
+        if !self.is_unheard() {
+            tally.count(self.answer().1);
+        }
         self.log(place.as_ref());
         self.written(dialect, hint, place)
     }

@@ -68,6 +68,7 @@ pub(crate) struct Revoked {
     version: AtomicU64,
     confirmed: Confirmed,
     max_stale: Option<Duration>,
+    leeway_secs: u64,
 }
 
 /// By what a token can be revoked.
@@ -95,8 +96,10 @@ pub(crate) struct TokenStanding {
 }
 
 impl Revoked {
-    pub(crate) fn new(max_stale: Option<Duration>) -> Self {
+    /// `leeway`: how much longer than to its expiry a token is accepted.
+    pub(crate) fn new(max_stale: Option<Duration>, leeway: Duration) -> Self {
         Self {
+            leeway_secs: leeway.as_secs(),
             scopes: RwLock::default(),
             issuer: AtomicUsize::new(ANY),
             version: AtomicU64::new(1),
@@ -154,7 +157,7 @@ impl Revoked {
         }
         // Before it would grow is often enough.
         if scopes.len() + entries.len() > scopes.capacity() {
-            scopes.retain(|_, scope| scope.expires_at > now);
+            scopes.retain(|_, scope| self.lasts(scope, now));
         }
         for Entry { id, nbf, exp } in entries {
             let decoded = URL_SAFE_NO_PAD.decode(&id).ok().and_then(|bytes| Mark::try_from(bytes).ok());
@@ -164,7 +167,7 @@ impl Revoked {
             };
             let told = Scope { not_before: nbf, expires_at: exp };
             // In whatever order two of them are told, both hold.
-            let known = scopes.get(&mark).filter(|known| known.expires_at > now);
+            let known = scopes.get(&mark).filter(|known| self.lasts(known, now));
             let told = known.map_or(told, |known| known.and(told));
             scopes.insert(mark, told);
         }
@@ -173,10 +176,15 @@ impl Revoked {
         true
     }
 
+    /// Whether there may be a token that is revoked by it and would be accepted.
+    const fn lasts(&self, scope: &Scope, now: u64) -> bool {
+        scope.expires_at.saturating_add(self.leeway_secs) > now
+    }
+
     /// Everything that was revoked and has not expired.
     pub(crate) fn entries(&self, now: u64) -> Vec<Entry> {
         let scopes = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
-        let alive = scopes.iter().filter(|(_, scope)| scope.expires_at > now);
+        let alive = scopes.iter().filter(|(_, scope)| self.lasts(scope, now));
         alive
             .map(|(mark, scope)| Entry {
                 id: URL_SAFE_NO_PAD.encode(mark),
@@ -247,7 +255,7 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            Self(Revoked::new(None), TokenStanding::default())
+            Self(Revoked::new(None, Duration::ZERO), TokenStanding::default())
         }
 
         fn hear(&self, reset: bool, entries: Vec<Entry>) -> bool {
@@ -305,8 +313,25 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_accepted_for_longer_than_to_its_expiry_stays_revoked_so_long() {
+        let revoked = Revoked::new(None, Duration::from_secs(30));
+        let told = |jti: &str, now: u64| {
+            let entry = Entry { exp: NOW, ..entry("jti", jti, None) };
+            revoked.take_over(false, vec![entry], now);
+            revoked.entries(now).len()
+        };
+        assert_eq!(told("first", NOW), 1);
+        // More than there is room for, so that what concerns nobody any more goes.
+        for number in 0..1_000 {
+            told(&number.to_string(), NOW + 29);
+        }
+        assert!(revoked.entries(NOW + 29).len() == 1_001 && revoked.entries(NOW + 30).is_empty());
+        assert!(revoked.entries(NOW + 29).iter().all(|entry| entry.exp == NOW));
+    }
+
+    #[test]
     fn the_list_does_not_grow_with_what_has_expired() {
-        let revoked = Revoked::new(None);
+        let revoked = Revoked::new(None, Duration::ZERO);
         for second in 0..10_000 {
             let entry = Entry { exp: NOW + second + 10, ..entry("jti", &second.to_string(), None) };
             revoked.take_over(false, vec![entry], NOW + second);
@@ -325,7 +350,8 @@ mod tests {
     fn it_is_stale_when_nobody_spoke_for_too_long() {
         let secs = Duration::from_secs;
         let at = |now| Moment::strict(secs(now));
-        let (revoked, never) = (Revoked::new(Some(secs(5))), Revoked::new(None));
+        let (revoked, never) =
+            (Revoked::new(Some(secs(5)), Duration::ZERO), Revoked::new(None, Duration::ZERO));
         assert!(revoked.is_stale(at(1)), "nothing was heard yet");
         revoked.confirm(secs(100));
         assert!(!revoked.is_stale(at(105)) && revoked.is_stale(at(106)));

@@ -59,6 +59,10 @@ impl Sessions {
         match self.0 {}
     }
 
+    pub(crate) fn anew(&self, _: &Visit, _: bool) -> Ticket {
+        match self.0 {}
+    }
+
     pub(crate) fn is_of(&self, _: &Visit, _: &Principal) -> bool {
         match self.0 {}
     }
@@ -92,6 +96,12 @@ impl Sessions {
 
 impl Ticket {
     pub(crate) fn settle(self) -> Ready<Found> {
+        match self.0 {}
+    }
+}
+
+impl Found {
+    pub(crate) fn visit(self) -> Result<Option<Arc<Visit>>, Outage> {
         match self.0 {}
     }
 }

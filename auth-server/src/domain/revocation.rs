@@ -8,6 +8,9 @@ use crate::domain::ids::GrantId;
 /// The longest that an access token may live. A revocation is remembered that long: then no token is left that it could concern.
 pub const LONGEST_TOKEN: Duration = Duration::from_hours(24);
 
+/// How much longer than to its expiry a token may be accepted, because clocks differ: a revocation is remembered as much longer.
+const LONGEST_LEEWAY: Duration = Duration::from_mins(5);
+
 /// Tokens that are no longer to be accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Revocation {
@@ -17,7 +20,7 @@ pub struct Revocation {
     pub value: String,
     /// Only tokens issued until then (`iat`) are meant. `None`: all.
     pub not_before: Option<Timestamp>,
-    /// When the last of them has expired.
+    /// When the last of them has expired, wherever it is looked at.
     pub expires_at: Timestamp,
 }
 
@@ -80,11 +83,13 @@ impl Revocation {
 
     /// One token, which expires then.
     pub fn of_token(jti: &str, expires_at: Timestamp) -> Self {
+        let expires_at = expires_at.plus(LONGEST_LEEWAY);
         Self { claim: RevokedClaim::Token, value: jti.to_owned(), not_before: None, expires_at }
     }
 
     fn of(claim: RevokedClaim, value: &str, not_before: Option<Timestamp>, now: Timestamp) -> Self {
-        Self { claim, value: value.to_owned(), not_before, expires_at: now.plus(LONGEST_TOKEN) }
+        let expires_at = now.plus(LONGEST_TOKEN).plus(LONGEST_LEEWAY);
+        Self { claim, value: value.to_owned(), not_before, expires_at }
     }
 }
 

@@ -45,6 +45,11 @@ impl Fault {
     pub(crate) const fn is_ours(&self) -> bool {
         matches!(self.rule, Rule::NoParameter | Rule::NoTemplate)
     }
+
+    /// Whether the body broke off.
+    pub(crate) const fn is_interrupted(&self) -> bool {
+        matches!(self.rule, Rule::Interrupted)
+    }
 }
 
 /// As the log says it: the place is quoted, for it is made of names that a stranger chose.

@@ -60,7 +60,10 @@ impl InputRules {
             reported.extend(self.query.check(query, query::is_form(&parts.method))?);
         }
         note(parts, Vec::new(), reported);
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        // RFC 9112 §6.3: beside a coding, a length says nothing, and not every server takes it away.
+        let is_coded = parts.headers.contains_key(header::TRANSFER_ENCODING);
+        let length = parts.headers.get(header::CONTENT_LENGTH).filter(|_| !is_coded);
+        let length = length.and_then(|length| length.to_str().ok());
         let length = length.and_then(|length| length.parse::<usize>().ok());
         if length == Some(0) {
             return Ok(None);

@@ -90,7 +90,8 @@ impl CallbackFault {
 
     /// Whether anybody can bring it about: with a code that was made up or shown twice, or in the name of another issuer.
     fn may_be_made_up(&self) -> bool {
-        matches!(self, Self::OtherIssuer) || matches!(self, Self::Exchange(fault) if fault.is_final())
+        matches!(self, Self::Error { .. } | Self::OtherIssuer)
+            || matches!(self, Self::Exchange(fault) if fault.is_final())
     }
 }
 
@@ -221,19 +222,22 @@ impl Sessions {
             CallbackFault::Malformed | CallbackFault::Stale => {
                 return tracing::debug!(cause = %fault, "nobody is signed in");
             }
-            CallbackFault::Error { .. } | CallbackFault::SignedOut => {
-                return tracing::info!(cause = %fault, "nobody is signed in");
-            }
+            CallbackFault::SignedOut => return tracing::info!(cause = %fault, "nobody is signed in"),
             fault if !fault.may_be_made_up() => return self.rules().say_away(fault, "nobody is signed in"),
             _ => {}
         }
         let Rules { underway, clock, .. } = self.rules();
         let now = clock.steady();
         underway.misled.calmed(now, FORGOTTEN);
-        if let Some(OutageReport { attempts, .. }) = underway.misled.failed(now, fault, true) {
-            tracing::warn!(cause = %fault, attempts, "nobody is signed in");
-        } else {
-            tracing::debug!(cause = %fault, "nobody is signed in");
+        match (underway.misled.failed(now, fault, true), fault) {
+            // What the issuer says is often what somebody wanted.
+            (Some(OutageReport { attempts, .. }), CallbackFault::Error { .. }) => {
+                tracing::info!(cause = %fault, attempts, "nobody is signed in");
+            }
+            (Some(OutageReport { attempts, .. }), _) => {
+                tracing::warn!(cause = %fault, attempts, "nobody is signed in");
+            }
+            (None, _) => tracing::debug!(cause = %fault, "nobody is signed in"),
         }
     }
 

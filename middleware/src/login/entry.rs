@@ -58,6 +58,12 @@ impl Ticket {
     }
 }
 
+impl Found {
+    pub(crate) fn visit(self) -> Result<Option<Arc<Visit>>, Outage> {
+        self.outcome
+    }
+}
+
 impl Sessions {
     /// What a request came with, if it has the cookie.
     pub(crate) fn sent(&self, parts: &Parts) -> Option<Sent> {
@@ -93,6 +99,12 @@ impl Sessions {
         (would_help && !visit.is_renewed).then(ticket)
     }
 
+    /// The session of a request that was let through, looked for once more. `is_refused`: its token is not good any more.
+    pub(crate) fn anew(&self, visit: &Visit, is_refused: bool) -> Ticket {
+        let refused = is_refused.then_some(visit.version);
+        Ticket { sessions: self.clone(), handle: visit.handle, refused }
+    }
+
     /// Whether an access token speaks of the person who signed in.
     pub(crate) fn is_of(&self, visit: &Visit, caller: &Principal) -> bool {
         self.is_about(caller, &visit.session.who)
@@ -112,9 +124,11 @@ impl Sessions {
 impl Sessions {
     /// The session of an id, with an access token that is good for a while. `refused`: the one of this version is not good.
     async fn enter(&self, handle: Handle, refused: Option<u64>) -> Result<Option<Arc<Visit>>, Outage> {
-        let Some((visit, until_secs)) = self.look_up(handle).await.map_err(outage)? else { return Ok(None) };
+        let Some((visit, until_secs)) = self.look_up(handle).await.map_err(|fault| self.away(fault))? else {
+            return Ok(None);
+        };
         let now = self.rules().clock.unix_secs();
-        self.keep_alive(&visit, until_secs, now).await.map_err(outage)?;
+        self.keep_alive(&visit, until_secs, now).await.map_err(|fault| self.away(fault))?;
         let is_refused = refused == Some(visit.version);
         let left = visit.session.tokens.access_ends_at.map(|ends| ends.saturating_sub(now));
         let is_good = !is_refused && left != Some(0);
@@ -140,6 +154,12 @@ impl Sessions {
             && !underway.renewals.rest(clock.steady())
     }
 
+    /// A store that says nothing is ours to mend.
+    fn away(&self, fault: StoreFault) -> Outage {
+        self.rules().say_away(&fault, "a session cannot be looked up");
+        Outage::Sessions
+    }
+
     async fn keep_alive(&self, visit: &Visit, until_secs: u64, now: u64) -> Result<(), StoreFault> {
         let rules = self.rules();
         let wanted = self.idle_end(now, visit.session.ends_at);
@@ -149,12 +169,6 @@ impl Sessions {
         }
         rules.store.prolong(visit.handle.key(), Term { now_secs: now, until_secs: wanted }).await
     }
-}
-
-/// A store that says nothing is ours to mend.
-fn outage(fault: StoreFault) -> Outage {
-    tracing::debug!(%fault, "a session cannot be looked up");
-    Outage::Sessions
 }
 
 impl Entered {

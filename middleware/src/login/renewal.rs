@@ -138,7 +138,7 @@ impl Sessions {
                 self.ended(visit.handle).await
             }
             Err(fault) => {
-                tracing::warn!(%fault, "the access token of a session could not be renewed");
+                rules.say_away(&fault, "the access token of a session could not be renewed");
                 *lock(&rules.underway.renewals.failed) = Some(rules.clock.steady());
                 // Whoever is next need not wait for the end of the turn.
                 let _ = rules.store.release(turn).await;

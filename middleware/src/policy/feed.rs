@@ -107,7 +107,7 @@ impl Feed {
             url: endpoint.events()?,
             authorization: endpoint.authorization(),
         };
-        let revoked = Arc::new(Revoked::new(endpoint.max_stale()));
+        let revoked = Arc::new(Revoked::new(endpoint.max_stale(), surroundings.leeway));
         if let Some(issuer) = endpoint.issuer(surroundings.trusts)? {
             revoked.is_told_by(issuer);
         }

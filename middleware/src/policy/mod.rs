@@ -179,6 +179,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: Option<&'a Folder>,
     /// How the policy is compiled.
     pub(crate) compiling: Options,
+    /// How far clocks may be apart.
+    pub(crate) leeway: Duration,
 }
 
 fn options(keep_text: bool) -> Options {

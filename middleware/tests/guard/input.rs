@@ -79,6 +79,21 @@ async fn malformed_bodies_are_refused_with_the_right_status() {
     assert_eq!(list.status, StatusCode::OK);
 }
 
+// HT-05
+#[tokio::test]
+async fn a_length_beside_a_coding_of_the_transfer_says_nothing() {
+    // Servers are to take it away (RFC 9112 §6.3), and not every one does.
+    for length in ["0", "1", "1000000000"] {
+        let both = [JSON, ("content-length", length), ("transfer-encoding", "chunked")];
+        let chunks = |text: &'static str| {
+            Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)]))
+        };
+        let twice = post(InputPolicy::strict(), &both, chunks(r#"{"a":1,"a":2}"#)).await;
+        assert_eq!((twice.status.as_u16(), twice.code().as_str()), (400, "invalid_body"), "{length}");
+        assert_eq!(post(InputPolicy::strict(), &both, chunks("{}")).await.status, StatusCode::OK, "{length}");
+    }
+}
+
 // HT-11
 #[tokio::test]
 async fn a_big_body_is_413_and_a_compressed_one_415() {

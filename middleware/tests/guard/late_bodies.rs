@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::disk::revoked;
 use crate::issuer::Answer as Said;
+#[cfg(feature = "login")]
+use crate::login::browser::{Browser, OWN, World};
 use crate::machine::Machine;
 use crate::service::{Answer, Dial, builder, policy, request, send};
 use crate::signer::{ISSUER, NOW, Signer, jwks};
@@ -102,21 +104,51 @@ async fn a_token_that_is_revoked_meanwhile_opens_nothing() {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
+/// A service whose pages send bodies, and what a page sends with the cookies of a browser.
 #[cfg(feature = "login")]
-#[tokio::test]
-async fn a_session_that_ends_meanwhile_opens_nothing() {
-    use crate::login::browser::{OWN, World};
-    let world = World::new().await;
-    let browser = world.signed_in().await;
-    let app: Router = GuardedRouter::new()
+fn from_page(world: &World, browser: &Browser) -> (Router, http::request::Builder) {
+    let app = GuardedRouter::new()
         .route("/write", post(async |body: Bytes| body).guard(authenticated()))
-        .merge(world.guard.login_routes())
         .guarded_by(&world.guard);
     let cookie: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let from_page = http::Request::post("/write")
+    let request = http::Request::post("/write")
         .header("cookie", cookie.join("; "))
         .header("origin", OWN)
         .header("sec-fetch-site", "same-origin");
+    (app, request)
+}
+
+#[cfg(feature = "login")]
+#[tokio::test]
+async fn a_session_whose_token_expires_meanwhile_goes_on_under_another() {
+    let world = World::new().await;
+    let browser = world.signed_in().await;
+    let (app, from_page) = from_page(&world, &browser);
+    world.dial.turn(Duration::from_secs(290));
+    let answer = sent_around(&app, from_page, async || world.dial.turn(Duration::from_secs(60))).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "{\"a\":1}"));
+    assert_eq!(world.provider.told().asked.renewals, 1);
+}
+
+#[cfg(feature = "login")]
+#[tokio::test]
+async fn a_session_whose_time_is_over_meanwhile_opens_nothing() {
+    let world = World::new().await;
+    let browser = world.signed_in().await;
+    let (app, from_page) = from_page(&world, &browser);
+    let answer = sent_around(&app, from_page, async || {
+        world.dial.turn(Duration::from_hours(24 * 40));
+    })
+    .await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[cfg(feature = "login")]
+#[tokio::test]
+async fn a_session_that_ends_meanwhile_opens_nothing() {
+    let world = World::new().await;
+    let browser = world.signed_in().await;
+    let (app, from_page) = from_page(&world, &browser);
     let mut other = browser.clone();
     let answer = sent_around(&app, from_page, async || {
         assert_eq!(other.submit("/auth/logout").await.status, StatusCode::SEE_OTHER);

@@ -175,6 +175,20 @@ async fn refusals_are_counted_by_their_codes_wherever_they_were_made() {
 }
 
 #[tokio::test]
+async fn a_body_that_the_edge_cuts_off_counts_once() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).caps(Caps::new().body(10)).build().await.unwrap();
+    let app = GuardedRouter::new()
+        .route("/echo", post(async |body: String| body).guard(authenticated()))
+        .guarded_by(&guard);
+    let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("[[[["));
+    let long = request("POST", "/echo", &signer.token(&json!({}))).header("content-type", "application/json");
+    let answer = send(&app, long.body(Body::from_stream(chunks)).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(guard.refusals(), BTreeMap::from([("body_too_large", 1)]));
+}
+
+#[tokio::test]
 async fn a_method_that_nobody_knows_is_logged_as_any_other() {
     let signer = Signer::es256("a");
     let app = app(&signer).await;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use super::{Issued, Seat};
+use super::{Held, Issued, Seat};
 use crate::authorize::Requirement;
 use crate::decision::Decision;
+use crate::ended::Ended;
+use crate::introspection::Inquiry;
+use crate::records::Share;
 use crate::refusal::{Refusal, Rejection};
-use crate::token::TokenFault;
+use crate::token::{Scheme, TokenFault};
 
 /// Decides what a handler asks about its caller, by the same policy as routes: for objects that are known only inside, as in a
 /// resolver of GraphQL or a tool of the Model Context Protocol, where everything is one route.
@@ -93,6 +96,7 @@ impl Seat {
         let mut inner = Some(self);
         while let Some(seat) = inner {
             let requirement = &seat.terms.requirement;
+            seat.follow_session(requirement).await?;
             let stays = seat.guard.stays(requirement, &mut seat.held());
             if stays.is_err() {
                 seat.learn(requirement).await?;
@@ -100,6 +104,30 @@ impl Seat {
             }
             inner = seat.outer.as_deref();
         }
+        Ok(())
+    }
+
+    /// Goes on under the token that the session has by now, if the request came with one, as a new request with its cookie would.
+    async fn follow_session(&self, requirement: &Requirement) -> Result<(), Refusal> {
+        let (visit, is_refused) = {
+            let mut held = self.held();
+            let stays = self.guard.stays(requirement, &mut held);
+            (held.visit.clone(), matches!(stays, Err(Ended::Expired | Ended::Revoked)))
+        };
+        let Some((before, sessions)) = visit.zip(self.guard.sessions()) else { return Ok(()) };
+        let found = sessions.anew(&before, is_refused).settle().await.visit();
+        let visit = found.map_err(Refusal::Unavailable)?.ok_or(Refusal::Anonymous)?;
+        if visit.token() == before.token() {
+            return Ok(());
+        }
+        let scheme = Scheme::Bearer;
+        let caller = self.guard.find_out(requirement, (visit.token(), scheme)).await?;
+        if !sessions.is_of(&visit, &caller) {
+            return Err(Refusal::Token { fault: TokenFault::OtherSubject, scheme });
+        }
+        let token = caller.verified().token().cloned().unwrap_or_else(|| visit.token().into());
+        let (inquiry, share) = (Inquiry::default(), Share::default());
+        *self.held() = Held { caller, token, inquiry, visit: Some(visit), share };
         Ok(())
     }
 
