@@ -11,7 +11,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 
 /// How long it is worth telling of something that happened.
-const NOTICE: Duration = Duration::from_hours(72);
+pub(crate) const NOTICE: Duration = Duration::from_hours(72);
 /// How long a trial is worth sending.
 const TRIAL: Duration = Duration::from_mins(10);
 
@@ -153,7 +153,7 @@ impl Asked {
 pub enum ChangedBy {
     /// Somebody who looks after the server. Who and from where is nothing for the letter.
     Administrator,
-    /// Whoever was signed in with the account.
+    /// Whoever was signed in with the account, or put its address back by a letter.
     Owner {
         /// From where.
         address: IpAddr,

@@ -15,16 +15,29 @@ const TRY: &str = "
      WHERE user_id = $1 AND tries = $2 AND next_try_at <= $4";
 const FORGET_TRIES: &str = "UPDATE second_steps SET tries = 0, next_try_at = $2 WHERE user_id = $1";
 const DELETE: &str = "DELETE FROM second_steps WHERE user_id = $1";
+const DELETE_SINCE: &str = "DELETE FROM second_steps WHERE user_id = $1 AND created_at > $2";
 const INSERT_CODE: &str = "
     INSERT INTO recovery_codes (user_id, digest, created_at, used_at) VALUES ($1, $2, $3, NULL)";
 const SPEND_CODE: &str = "
     UPDATE recovery_codes SET used_at = $3 WHERE user_id = $1 AND digest = $2 AND used_at IS NULL";
 const COUNT_CODES: &str = "SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL";
 const DELETE_CODES: &str = "DELETE FROM recovery_codes WHERE user_id = $1";
+const DELETE_CODES_SINCE: &str = "DELETE FROM recovery_codes WHERE user_id = $1 AND created_at > $2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, TRY, FORGET_TRIES, DELETE, INSERT_CODE, SPEND_CODE, COUNT_CODES, DELETE_CODES];
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT,
+    FIND,
+    TRY,
+    FORGET_TRIES,
+    DELETE,
+    DELETE_SINCE,
+    INSERT_CODE,
+    SPEND_CODE,
+    COUNT_CODES,
+    DELETE_CODES,
+    DELETE_CODES_SINCE,
+];
 
 /// The second step of an account.
 #[derive(Clone, Debug)]
@@ -75,6 +88,28 @@ pub async fn forget_tries(tx: &mut Tx, user: &UserId, now: Timestamp) -> Result<
 pub async fn remove(tx: &mut Tx, user: &UserId) -> Result<bool, StoreError> {
     tx.execute(DELETE_CODES, &[user.into()]).await?;
     Ok(tx.execute(DELETE, &[user.into()]).await? > 0)
+}
+
+/// What [`remove_since`] removed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Removed {
+    /// Whether the second step is gone.
+    pub step: bool,
+    /// Whether recovery codes are.
+    pub codes: bool,
+}
+
+/// Removes the second step of an account if it was added after that time, and the recovery codes that were made after it; without a step
+/// there are no codes either.
+pub async fn remove_since(tx: &mut Tx, user: &UserId, since: Timestamp) -> Result<Removed, StoreError> {
+    let values = [user.into(), since.into()];
+    let step = tx.execute(DELETE_SINCE, &values).await? > 0;
+    let gone = if step {
+        tx.execute(DELETE_CODES, &[user.into()]).await?
+    } else {
+        tx.execute(DELETE_CODES_SINCE, &values).await?
+    };
+    Ok(Removed { step, codes: gone > 0 })
 }
 
 /// Puts other recovery codes in the place of all that there are.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
-use crate::domain::letter::{Letter, LinkCode};
+use crate::domain::letter::{ChangedBy, Letter, LinkCode, NOTICE};
 use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::domain::user::{Email, PasswordHash, User, Username};
 use crate::services::addresses::{AddressParts, AddressService};
@@ -18,7 +18,10 @@ use crate::services::mailing::Addressee;
 use crate::services::recovery;
 use crate::services::visit::Visit;
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Turn, Tx, credentials, users};
+use crate::storage::{StoreError, Turn, Tx, credentials, second_steps, users};
+
+/// How long a second step has to have been there when the address changed, to be one of the owner: for as long as they had to hear of it.
+const HEARD_OF: Duration = NOTICE;
 
 /// What is confirmed: that an account has an address, as long as it has the one that it had.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,6 +50,14 @@ struct Return {
     until: Timestamp,
 }
 
+impl Return {
+    /// What was added since counts as added by whoever changed the address: they choose what they do first. Of a link it is known until
+    /// when it works, and so when the address changed, on whichever clock.
+    fn theirs_since(&self) -> Timestamp {
+        self.until.minus(NOTICE).minus(HEARD_OF)
+    }
+}
+
 /// What a link would confirm.
 pub(crate) struct Claimed {
     pub(crate) username: Username,
@@ -72,8 +83,8 @@ impl AddressService {
         self.store.write(move |tx| Box::pin(async move { confirmed(tx, &link, &parts, &visit).await })).await
     }
 
-    /// Puts an address back that another took the place of, and ends every session and every grant of the account. What it gives sets
-    /// another password: whoever changed the address knows the one before. [`LoginError::Wrong`]: the code is unknown, used or too old.
+    /// Puts an address back that another took the place of, and ends every session and every grant of the account. A second step goes, too,
+    /// if whoever changed the address may have added it. What it gives sets another password: they know the one before. [`LoginError::Wrong`]: the code is unknown, used or too old.
     pub(crate) async fn put_back(
         &self,
         code: &str,
@@ -141,6 +152,7 @@ async fn returned(
     users::hold(tx, &back.user).await?;
     let found = users::find(tx, &back.user).await?.filter(User::is_enabled);
     let Some(user) = found else { return Err(LoginError::Wrong) };
+    let since = back.theirs_since();
     let user = at(&user, back.to, visit);
     users::update(tx, &user).await?;
     // Whoever changed it may have changed it again, and must not have the last word; but whoever had it before them keeps theirs.
@@ -151,8 +163,15 @@ async fn returned(
     let departures = parts.notices.end_all(tx, &user.id, visit.now).await?;
     let row = credentials::for_sign_in(tx, &user.username).await?.ok_or(LoginError::Wrong)?;
     recovery::let_set(tx, reset, &row).await?;
-    let event = AuditEvent::new(Actor::Anonymous, AuditAction::AddressReturned);
-    tx.audit(event.on(&user.id).from(Some(visit.address)));
+    let gone = second_steps::remove_since(tx, &user.id, since).await?;
+    let told = |action| AuditEvent::new(Actor::Anonymous, action).on(&user.id).from(Some(visit.address));
+    let detail = json!({ "second_step_removed": gone.step, "recovery_codes_removed": gone.codes });
+    tx.audit(told(AuditAction::AddressReturned).with(detail));
+    if gone.step {
+        tx.audit(told(AuditAction::SecondStepRemoved).with(json!({ "by": "letter" })));
+        let by = ChangedBy::Owner { address: visit.address };
+        parts.mail.post(tx, Letter::SecondStepRemoved { by, at: visit.now }, &user).await?;
+    }
     Ok((user.username, departures))
 }
 

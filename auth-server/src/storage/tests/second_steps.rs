@@ -90,3 +90,34 @@ async fn a_recovery_code_is_spent_once_by_its_owner_and_gone_with_the_step(#[cas
         })
         .await;
 }
+
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn what_was_added_after_a_time_is_removed_and_what_was_there_stays(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let (user, other) = (somebody(&fixture, "ada").await, somebody(&fixture, "bob").await);
+    let (codes, added) = ([fixture.digest(), fixture.digest()], fixture.now());
+    let (before, later) = (added.minus(Duration::from_micros(1)), added.plus(Duration::from_secs(1)));
+    fixture
+        .write(move |tx| {
+            Box::pin(async move {
+                let removed = |step, codes| second_steps::Removed { step, codes };
+                second_steps::replace_codes(tx, &user, &codes, added).await?;
+                assert_eq!(second_steps::remove_since(tx, &user, added).await?, removed(false, false));
+                assert_eq!(second_steps::count_codes(tx, &user).await?, 2);
+                second_steps::replace_codes(tx, &user, &codes, later).await?;
+                assert_eq!(second_steps::remove_since(tx, &user, added).await?, removed(false, true));
+                assert!(second_steps::find(tx, &user).await?.is_some(), "only the codes were new");
+                // Of a replica whose clock is behind: where the step goes, no code stays.
+                second_steps::replace_codes(tx, &user, &codes, before).await?;
+                assert_eq!(second_steps::remove_since(tx, &user, before).await?, removed(true, true));
+                assert_eq!(second_steps::count_codes(tx, &user).await?, 0);
+                assert_eq!(second_steps::remove_since(tx, &user, before).await?, removed(false, false));
+                assert!(second_steps::find(tx, &other).await?.is_some(), "somebody else's stays");
+                Ok(())
+            })
+        })
+        .await;
+}
