@@ -1,5 +1,6 @@
 //! Group MF: second factors.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,9 +9,11 @@ use portcullis_tests::authenticator::{ADD, Authenticator, code_form, recovery_co
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::database::dump;
 use portcullis_tests::markup::{link_of, text_of};
+use portcullis_tests::post_office::{PostOffice, Received};
 use portcullis_tests::server::TestServer;
-use portcullis_tests::visitor::{Person, SESSION, Visitor};
+use portcullis_tests::visitor::{Person, SESSION, Visitor, the_form};
 use rstest::rstest;
+use serde_json::json;
 
 const STEP: Duration = Duration::from_secs(30);
 
@@ -159,6 +162,56 @@ async fn mf_02_a_browser_that_is_known_by_its_password_alone_guesses_no_more_tha
         statuses.push(thief.give(&page, &app.wrong_code(server.clock.now())).await.status.as_u16());
     }
     assert_eq!(statuses, [422, 422, 422, 422, 422, 429]);
+}
+
+/// Whoever knows a password and guesses codes learns neither whether its owner is told, nor whether they can be.
+#[rstest]
+#[tokio::test]
+async fn mf_02_a_wrong_code_is_answered_the_same_whether_or_not_somebody_is_told(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = TestServer::start_with(database, |config| {
+        office.serve(config);
+        config.limits.login_per_address_per_minute = 10_000;
+        config.limits.login_per_account_per_minute = 10_000;
+    })
+    .await;
+    // What the server looks at by itself every second may fall into one of them: of three accounts each, the least counts.
+    let mut costs = BTreeMap::new();
+    let mut pages = BTreeSet::new();
+    for number in 0..6 {
+        let name = format!("person-{number}");
+        let person = if number % 2 == 0 {
+            let password = "umbrella walnut fortnight".to_owned();
+            server.admin.post("/users", &json!({ "username": name, "password": password })).await;
+            Person { id: String::new(), sub: String::new(), username: name.clone(), password }
+        } else {
+            server.admin.user(&name).await
+        };
+        let mut own = server.visitor();
+        own.sign_in(&person).await;
+        let app = Authenticator::add(&mut own, &server).await;
+        for guess in 1..=7 {
+            server.wait(Duration::from_mins(1));
+            let mut thief = server.visitor();
+            let page = thief.begin(&person).await;
+            let wrong = app.wrong_code(server.clock.now());
+            let before = server.statements();
+            let answer = thief.give(&page, &wrong).await;
+            let cost = server.statements() - before;
+            let least = costs.entry((number % 2, guess)).or_insert(cost);
+            *least = cost.min(*least);
+            let own = the_form(&answer, "second-step");
+            let text = own.fields.iter().fold(answer.text(), |text, (_, value)| text.replace(value, ""));
+            pages.insert((answer.status.as_u16(), text.replace(&name, "")));
+        }
+    }
+    server.app().send_letters().await.unwrap();
+    let told = |letter: &&Received| letter.header("Subject").unwrap() == "Somebody knows your password";
+    assert_eq!(office.received().iter().filter(told).count(), 3);
+    assert_eq!(pages.len(), 1, "{pages:?}");
+    assert_eq!(costs.values().collect::<BTreeSet<_>>().len(), 1, "{costs:?}");
 }
 
 #[rstest]

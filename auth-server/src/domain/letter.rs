@@ -12,6 +12,8 @@ use crate::domain::secret::{OpaqueToken, TokenKind};
 
 /// How long it is worth telling of something that happened.
 pub(crate) const NOTICE: Duration = Duration::from_hours(72);
+/// How long nobody is told again that somebody knows the password.
+const A_DAY: Duration = Duration::from_hours(24);
 /// How long a trial is worth sending.
 const TRIAL: Duration = Duration::from_mins(10);
 
@@ -41,12 +43,26 @@ pub enum Letter {
         /// When.
         at: Timestamp,
     },
+    /// Somebody gave the right password, and then wrong codes.
+    PasswordKnown {
+        /// From where.
+        address: IpAddr,
+        /// When the last of them came.
+        at: Timestamp,
+    },
     /// Somebody signed in with a recovery code.
     RecoveryCodeUsed {
         /// From where.
         address: IpAddr,
         /// How many are left.
         left: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Other recovery codes took the place of those that there were.
+    RecoveryCodesMade {
+        /// From where.
+        address: IpAddr,
         /// When.
         at: Timestamp,
     },
@@ -167,7 +183,9 @@ impl Letter {
         match self {
             Self::AddressChanged { .. } => "address_changed",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::PasswordKnown { .. } => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::RecoveryCodesMade { .. } => "recovery_codes_made",
             Self::SecondStepAdded { .. } => "second_step_added",
             Self::SecondStepRemoved { .. } => "second_step_removed",
             Self::PasswordReset { .. } => "password_reset",
@@ -182,12 +200,19 @@ impl Letter {
         matches!(self, Self::AddressChanged { .. })
     }
 
+    /// How long after one of its kind about an account the next one is sent; `None`: they are counted for an address, as the settings say.
+    pub const fn rest(&self) -> Option<Duration> {
+        if matches!(self, Self::PasswordKnown { .. }) { Some(A_DAY) } else { None }
+    }
+
     /// How long it is tried. A link in a letter lives as long, and no longer.
     pub const fn lifetime(&self) -> Duration {
         match self {
             Self::AddressChanged { .. }
             | Self::PasswordChanged { .. }
+            | Self::PasswordKnown { .. }
             | Self::RecoveryCodeUsed { .. }
+            | Self::RecoveryCodesMade { .. }
             | Self::SecondStepAdded { .. }
             | Self::SecondStepRemoved { .. }
             | Self::SignInFromNewDevice { .. } => NOTICE,
@@ -260,7 +285,9 @@ mod tests {
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
+            Letter::PasswordKnown { address: "192.0.2.1".parse().unwrap(), at },
             Letter::RecoveryCodeUsed { address: "192.0.2.1".parse().unwrap(), left: 9, at },
+            Letter::RecoveryCodesMade { address: "192.0.2.1".parse().unwrap(), at },
             Letter::SecondStepAdded { address: "192.0.2.1".parse().unwrap(), at },
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at },
             reset,

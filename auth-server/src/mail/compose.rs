@@ -17,7 +17,7 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 29] = [
+const TEMPLATES: [(&str, &str); 35] = [
     ("address_changed.html", include_str!("../../templates/mail/address_changed.html")),
     ("address_changed.subject", include_str!("../../templates/mail/address_changed.subject")),
     ("address_changed.txt", include_str!("../../templates/mail/address_changed.txt")),
@@ -26,9 +26,15 @@ const TEMPLATES: [(&str, &str); 29] = [
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
     ("password_changed.subject", include_str!("../../templates/mail/password_changed.subject")),
     ("password_changed.txt", include_str!("../../templates/mail/password_changed.txt")),
+    ("password_known.html", include_str!("../../templates/mail/password_known.html")),
+    ("password_known.subject", include_str!("../../templates/mail/password_known.subject")),
+    ("password_known.txt", include_str!("../../templates/mail/password_known.txt")),
     ("recovery_code_used.html", include_str!("../../templates/mail/recovery_code_used.html")),
     ("recovery_code_used.subject", include_str!("../../templates/mail/recovery_code_used.subject")),
     ("recovery_code_used.txt", include_str!("../../templates/mail/recovery_code_used.txt")),
+    ("recovery_codes_made.html", include_str!("../../templates/mail/recovery_codes_made.html")),
+    ("recovery_codes_made.subject", include_str!("../../templates/mail/recovery_codes_made.subject")),
+    ("recovery_codes_made.txt", include_str!("../../templates/mail/recovery_codes_made.txt")),
     ("second_step_added.html", include_str!("../../templates/mail/second_step_added.html")),
     ("second_step_added.subject", include_str!("../../templates/mail/second_step_added.subject")),
     ("second_step_added.txt", include_str!("../../templates/mail/second_step_added.txt")),
@@ -79,6 +85,7 @@ pub(super) struct Composer {
 struct Place {
     host: String,
     account: String,
+    recover: String,
 }
 
 /// What a letter says besides.
@@ -129,7 +136,11 @@ impl Composer {
             from: addressed(&from)?,
             reply_to: reply_to.as_ref().map(addressed).transpose()?,
             issuer: issuer.clone(),
-            place: Place { host: issuer.host().to_owned(), account: issuer.endpoint("/account") },
+            place: Place {
+                host: issuer.host().to_owned(),
+                account: issuer.endpoint("/account"),
+                recover: issuer.endpoint("/recover"),
+            },
         })
     }
 
@@ -184,6 +195,8 @@ impl<'a> Facts<'a> {
                 Self { link: link("/recover/address", code), ..facts(at, Some(address)) }
             }
             Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
+            | Letter::PasswordKnown { address, at }
+            | Letter::RecoveryCodesMade { address, at }
             | Letter::SecondStepAdded { address, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
             | Letter::SignInFromNewDevice { address, at } => facts(at, Some(address)),
@@ -258,12 +271,14 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 11] {
+    fn every_letter() -> [Letter; 13] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner, at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
+            Letter::PasswordKnown { address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::RecoveryCodeUsed { address: "192.0.2.7".parse().unwrap(), left: 9, at: AT },
+            Letter::RecoveryCodesMade { address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::SecondStepAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::SecondStepRemoved {
                 by: ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() },

@@ -266,18 +266,14 @@ impl LoginService {
         SignedIn { token, device, live: LiveSession { session, user, remembered: None, waiting: None } }
     }
 
-    /// Writes down that it failed. What was typed as a user name is not kept: it may be a password.
+    /// Writes down that it failed.
     async fn note_failure<T>(
         &self,
         action: AuditAction,
         user: Option<User>,
         visit: &Visit,
     ) -> Result<T, LoginError> {
-        let event = AuditEvent::new(Actor::Anonymous, action).from(Some(visit.address)).refused();
-        let event = match user {
-            Some(user) => event.on(&user.id).with(json!({ "enabled": user.is_enabled() })),
-            None => event.with(json!({ "user": "unknown" })),
-        };
+        let event = failure(action, user.as_ref(), visit);
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -287,6 +283,15 @@ impl LoginService {
             })
             .await?;
         Err(LoginError::Wrong)
+    }
+}
+
+/// What failed. What was typed as a user name is not kept: it may be a password.
+fn failure(action: AuditAction, user: Option<&User>, visit: &Visit) -> AuditEvent {
+    let event = AuditEvent::new(Actor::Anonymous, action).from(Some(visit.address)).refused();
+    match user {
+        Some(user) => event.on(&user.id).with(json!({ "enabled": user.is_enabled() })),
+        None => event.with(json!({ "user": "unknown" })),
     }
 }
 

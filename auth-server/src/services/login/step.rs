@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::{InteractionId, StepId, UserId};
+use crate::domain::letter::Letter;
 use crate::domain::secret::Digest32;
 use crate::domain::user::{PasswordHash, Username};
 use crate::services::login::start::Arrival;
 use crate::services::login::taken::{TakenCode, TakenStep};
-use crate::services::login::{BrowserTraits, LoginAttempt, LoginError, LoginService, SignedIn};
+use crate::services::login::{BrowserTraits, LoginAttempt, LoginError, LoginService, SignedIn, failure};
 use crate::services::login_limits::{Throttled, Try};
-use crate::services::second_step::delay_after;
+use crate::services::mailing::Addressee;
 use crate::services::second_step::recovery::RecoveryCode;
+use crate::services::second_step::{delay_after, is_a_stranger};
 use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::Purpose;
@@ -144,12 +146,37 @@ impl LoginService {
         };
         let Some(code) = code else {
             self.parts.limits.failed(&tried);
-            return self.note_failure(AuditAction::SignIn, Some(waiting.row.user), visit).await;
+            let counted = tried.device.is_none() && answer.kind == CodeKind::App;
+            return self.note_wrong_code(&waiting, counted, visit).await;
         };
         let Waiting { pending, row, .. } = waiting;
         let taken = Some(TakenStep { waited: name_of(id), code });
         let signed_in = self.start(Arrival { row, renewed: None, is_known, taken, browser, visit }).await?;
         Ok((signed_in, pending.errand))
+    }
+
+    /// Writes down that a code was wrong. Who gave several is somebody who knows the password, and its owner is told. To them it makes no
+    /// difference: a letter that is sent, one too many and one for nobody are the same statements.
+    async fn note_wrong_code<T>(
+        &self,
+        waiting: &Waiting,
+        counted: bool,
+        visit: &Visit,
+    ) -> Result<T, LoginError> {
+        let user = &waiting.row.user;
+        let tries = waiting.step.tries.saturating_add(1);
+        let to = Addressee::of(user).filter(|_| counted && is_a_stranger(tries));
+        let letter = Letter::PasswordKnown { address: visit.address, at: visit.now };
+        let (event, mail) = (failure(AuditAction::SignIn, Some(user), visit), self.parts.mail.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.audit(event);
+                    mail.post_to(tx, letter, to).await
+                })
+            })
+            .await?;
+        Err(LoginError::Wrong)
     }
 
     /// The sign-in that waits under this name, if it waits in this browser, and the account has not changed since.

@@ -18,7 +18,7 @@ use crate::domain::ids::{LetterId, UserId};
 use crate::domain::letter::{Letter, LetterState};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::secret::{Digest32, Entropy};
-use crate::domain::user::{Email, User};
+use crate::domain::user::User;
 use crate::keys::seal::Sealer;
 use crate::mail::Mailer;
 use crate::storage::mail_outbox::{self, NewLetter};
@@ -116,12 +116,16 @@ impl MailService {
         let MailParts { entropy, sealer, limits, .. } = &office.parts;
         let now = tx.now();
         let (kind, lifetime) = (letter.name(), letter.lifetime());
+        let (most, within) = match letter.rest() {
+            Some(rest) => (1, rest),
+            None => (limits.per_address_per_hour, COUNTED),
+        };
         let tally = match &to {
-            Some(to) => office.tally(kind, to.mailbox.address()),
+            Some(to) => office.tally(&letter, to),
             None => Digest32::from_bytes(entropy.bytes()),
         };
-        let count = mail_outbox::count(tx, &tally, now.minus(COUNTED)).await?;
-        let is_too_many = count >= u64::from(limits.per_address_per_hour) && !letter.is_the_only_way_back();
+        let count = mail_outbox::count(tx, &tally, now.minus(within)).await?;
+        let is_too_many = count >= u64::from(most) && !letter.is_the_only_way_back();
         let is_void = to.is_none() || is_too_many;
         let id = LetterId::generate(now, entropy);
         let (mailbox, user) = to.map_or((None, None), |to| (Some(to.mailbox), to.user));
@@ -139,10 +143,13 @@ impl MailService {
 }
 
 impl Office {
-    /// Stands for an address and a kind of letter: who has the key can count, and nobody can tell whose it is. The domain is in one
-    /// case already; that the name before it has none is what mail servers agree on, and what counting has to.
-    fn tally(&self, kind: &str, address: &Email) -> Digest32 {
-        let message = format!("{kind}\0{}", address.as_str().to_lowercase());
+    /// Stands for an address and a kind of letter, or for an account where letters are counted for that: who has the key can count, and
+    /// nobody can tell whose it is.
+    fn tally(&self, letter: &Letter, to: &Addressee) -> Digest32 {
+        let account =
+            to.user.as_ref().filter(|_| letter.rest().is_some()).map(|user| user.as_str().to_owned());
+        let counted = account.unwrap_or_else(|| to.mailbox.address().as_str().to_lowercase());
+        let message = format!("{}\0{counted}", letter.name());
         let tag = hmac::sign(&self.tally, message.as_bytes());
         Digest32::of(tag.as_ref())
     }

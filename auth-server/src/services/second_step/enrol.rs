@@ -217,7 +217,7 @@ impl SecondStepService {
     ) -> Result<Vec<RecoveryCode>, ChangeError> {
         proven(live, visit.now)?;
         let (codes, digests) = self.new_codes(&live.user);
-        let (live, visit) = (live.clone(), visit.clone());
+        let (live, visit, mail) = (live.clone(), visit.clone(), self.parts.mail.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
@@ -231,7 +231,8 @@ impl SecondStepService {
                     second_steps::replace_codes(tx, &live.user.id, &digests, visit.now).await?;
                     let event = event(&live, AuditAction::RecoveryCodesMade, &visit);
                     tx.audit(event.with(json!({ "codes": digests.len() })));
-                    Ok(())
+                    let letter = Letter::RecoveryCodesMade { address: visit.address, at: visit.now };
+                    Ok(mail.post(tx, letter, &live.user).await?)
                 })
             })
             .await?;

@@ -68,6 +68,11 @@ pub(crate) fn delay_after(tries: u32) -> Duration {
     }
 }
 
+/// Whether so many wrong codes in a row, of browsers that never signed in, are no slip of the fingers: somebody knows the password.
+pub(crate) const fn is_a_stranger(tries: u32) -> bool {
+    tries >= FREE_TRIES
+}
+
 /// What stands for a step of an account among all that counts once.
 pub(crate) fn step_name(user: &UserId, step: u64) -> Digest32 {
     Digest32::of_parts(&[user.as_str().as_bytes(), &step.to_be_bytes()])
