@@ -46,8 +46,8 @@ pub(crate) enum LoginError {
     NewPassword(#[from] BadNewPassword),
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// Password or account changed while the password was checked: nothing of the sign-in is kept.
-    #[error("the account changed during the sign-in")]
+    /// Password or account changed while the password was checked, or the session ended in which it was asked for: nothing is kept.
+    #[error("the account changed meanwhile")]
     Overtaken,
     /// The sign-in whose code is given waits no longer, or not in this browser, or the account changed since.
     #[error("no such sign-in waits for its second step")]
@@ -636,6 +636,46 @@ mod tests {
         assert!(desk.lives(&changed.token, START).await);
         assert!(matches!(desk.sign_in("alice", PASSWORD, &desk.visit(None)).await, Err(LoginError::Wrong)));
         assert_eq!(desk.sign_in("alice", new, &desk.visit(None)).await.unwrap().live.user, user);
+    }
+
+    /// A password is checked and hashed for longer than a session takes to end.
+    #[rstest]
+    #[case::alone(false)]
+    #[case::everywhere(true)]
+    #[tokio::test]
+    async fn whoever_was_signed_out_meanwhile_sets_no_password(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+        #[case] everywhere: bool,
+    ) {
+        let desk = Desk::on(backend, 64).await;
+        let user = desk.user("alice", Some(PASSWORD), None).await;
+        let here = desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
+        let ended = here.live.session.id.clone();
+        let owner = user.id.clone();
+        let signed_out: Result<(), StoreError> = desk
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if everywhere {
+                        return sessions::end_all(tx, &owner, START).await.map(drop);
+                    }
+                    sessions::end(tx, &ended, START).await.map(drop)
+                })
+            })
+            .await;
+        signed_out.unwrap();
+        let visit = desk.visit(Some(here.live.clone()));
+        let browser = BrowserTraits { device: Some(&here.device), user_agent: "" };
+        let new = "another long phrase";
+        let change = PasswordChange { current: PASSWORD, new, user: &user, browser, visit: &visit };
+        assert!(matches!(desk.service.change_password(change).await, Err(LoginError::Overtaken)));
+        assert!(matches!(desk.sign_in("alice", new, &desk.visit(None)).await, Err(LoginError::Wrong)));
+        let mut tx = desk.store.read().await.unwrap();
+        assert_eq!(sessions::list_by_user(&mut tx, &user.id, START, 10).await.unwrap(), []);
+        let changed = audit::list(&mut tx, None, 100).await.unwrap();
+        assert!(changed.iter().all(|record| record.event.action != AuditAction::PasswordChanged));
+        drop(tx);
+        desk.sign_in("alice", PASSWORD, &desk.visit(None)).await.unwrap();
     }
 
     #[tokio::test]

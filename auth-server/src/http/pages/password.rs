@@ -55,6 +55,8 @@ pub(super) async fn change(State(desk): State<Desk>, id: RequestId, form: OwnFor
             remember(&mut response, &signed_in);
             visitor.answer(response)
         }
+        // Somebody signed this browser out while the password was looked at.
+        Err(LoginError::Overtaken) => visitor.answer(desk.pages.go(&Next::Password.login())),
         Err(error) => failure::login(&desk.pages, id, &error).unwrap_or_else(|| {
             desk.password_page(&visitor, live.user.username.as_str(), Some(problem(&error)))
         }),

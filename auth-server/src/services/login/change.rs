@@ -2,7 +2,7 @@
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{ChangedBy, Letter};
-use crate::domain::session::Acr;
+use crate::domain::session::{Acr, Session};
 use crate::domain::user::{Password, PasswordHash, User};
 use crate::services::login::{
     BadNewPassword, BrowserTraits, LoginError, LoginService, PasswordProof, SignedIn,
@@ -10,7 +10,7 @@ use crate::services::login::{
 use crate::services::password_quality;
 use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
-use crate::storage::{sessions, users};
+use crate::storage::{StoreError, Tx, sessions, users};
 
 /// Somebody who is signed in changes the password.
 pub(crate) struct PasswordChange<'a> {
@@ -22,7 +22,8 @@ pub(crate) struct PasswordChange<'a> {
 }
 
 impl LoginService {
-    /// Changes the password. Every session and every grant of the user ends; this browser gets a new session.
+    /// Changes the password. Every session and every grant of the user ends; this browser gets a new session. [`LoginError::Overtaken`]:
+    /// the session of whoever changes it ended meanwhile.
     pub(crate) async fn change_password(&self, change: PasswordChange<'_>) -> Result<SignedIn, LoginError> {
         let new = Password::choose(change.new).map_err(BadNewPassword::from)?;
         password_quality::check(&new, change.user.username.as_str()).map_err(BadNewPassword::from)?;
@@ -46,8 +47,8 @@ impl LoginService {
     ) -> Result<SignedIn, LoginError> {
         let mut signed_in = self.new_session(user.clone(), Acr::OneFactor, change.browser, change.visit);
         // Only the password is proven now: whoever proved more did so when they signed in, and is said to have done it then.
-        let before = change.visit.session.as_ref().map(|live| &live.session);
-        if let Some(before) = before.filter(|before| before.acr == Acr::TwoFactors) {
+        let before = change.visit.session.as_ref().map(|live| live.session.clone());
+        if let Some(before) = before.as_ref().filter(|before| before.acr == Acr::TwoFactors) {
             let session = &mut signed_in.live.session;
             (session.acr, session.auth_time) = (before.acr, before.auth_time);
             session.methods.clone_from(&before.methods);
@@ -60,6 +61,10 @@ impl LoginService {
             .write(move |tx| {
                 Box::pin(async move {
                     users::hold(tx, &user.id).await?;
+                    // A password takes its time to be checked and hashed: whoever was signed out meanwhile changes nothing any more.
+                    if !still_signed_in(tx, before.as_ref()).await? {
+                        return Err(LoginError::Overtaken);
+                    }
                     if !credentials::replace_password(tx, &user.id, &old, &new, now).await? {
                         return Err(LoginError::Wrong);
                     }
@@ -78,5 +83,12 @@ impl LoginService {
             .await?;
         self.parts.notices.send(departures);
         Ok(signed_in)
+    }
+}
+
+async fn still_signed_in(tx: &mut Tx, session: Option<&Session>) -> Result<bool, StoreError> {
+    match session {
+        Some(session) => sessions::is_live(tx, &session.id).await,
+        None => Ok(false),
     }
 }
