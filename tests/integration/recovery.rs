@@ -259,6 +259,52 @@ async fn a_user_name_that_is_the_address_of_another_keeps_nobody_from_a_letter(
 }
 
 /// F24: the answer does not wait for the mail server, and a link does not live longer because the letter was late.
+/// An account that says it has somebody's address keeps no letter from the one whose owner confirmed it.
+#[rstest]
+#[tokio::test]
+async fn of_two_accounts_with_an_address_a_letter_is_for_the_one_that_is_confirmed(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = start(database, &office).await;
+    for username in ["squatter", "ada"] {
+        let made = json!({ "username": username, "email": "ada@example.org" });
+        assert_eq!(server.admin.send(Method::POST, "/users", &made).await.status, 201);
+    }
+    let asked = async |who: &str| {
+        let before = letters(&server, &office).await.len();
+        ask(&server, who).await;
+        letters(&server, &office).await.remove(before)
+    };
+    // Who administers said that it is theirs, and nobody said more.
+    assert!(asked("ADA@example.org").await.body().contains("Your user name there is squatter"));
+    let code = asked("ada").await.code().unwrap();
+    assert_eq!(set(&server, &code, NEW).await.status, 303);
+    assert!(asked("ADA@example.org").await.body().contains("Your user name there is ada"));
+}
+
+/// What somebody types counts once it is confirmed: until then no letter that sets a password goes there.
+#[rstest]
+#[tokio::test]
+async fn an_address_that_was_typed_and_never_confirmed_gets_no_letter(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = start(database, &office).await;
+    let ada = server.admin.user("ada").await;
+    let mut visitor = server.visitor();
+    visitor.sign_in(&ada).await;
+    let page = visitor.open("/account/profile/email").await;
+    let form =
+        the_form(&page, "email-form").with("email", "typo@example.org").with("password", &ada.password);
+    assert_eq!(visitor.submit(&form).await.status, 303);
+    for who in ["typo@example.org", "ada", "ada@example.org"] {
+        assert_eq!(ask(&server, who).await.status, 303);
+    }
+    let to: Vec<_> = letters(&server, &office).await.into_iter().map(|letter| letter.to).collect();
+    assert_eq!(to, [["ada@example.org"], ["ada@example.org"]]);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_mail_server_that_is_away_changes_no_answer_and_no_time(

@@ -214,6 +214,12 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it is compared by: capitals of ASCII do not matter, all else does. Whether `É` and `é` are one mailbox is for its own server to
+    /// say (RFC 5321 §2.4, RFC 6531 §3.2), and of letters that only look alike, or become one in one language, the mail goes to two.
+    pub fn compared(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
 }
 
 impl fmt::Debug for Email {

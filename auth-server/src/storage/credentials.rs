@@ -13,15 +13,16 @@ const FOR_SIGN_IN: &str = "
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
      WHERE u.username = $1";
-// In the order of its index: of several accounts the oldest.
+// In the order of its index: of several accounts one whose owner confirmed the address, and of these the oldest. What is stored is lowered
+// as ASCII by SQLite, and by PostgreSQL for the collation of the column; what is looked for comes as it is compared.
 const BY_ADDRESS: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile, c.secret, s.sealed
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
-     WHERE lower(u.email) = lower(CAST($1 AS TEXT)) AND u.disabled_at IS NULL
-     ORDER BY lower(u.email), u.id LIMIT 1";
+     WHERE lower(u.email) = $1 AND u.disabled_at IS NULL
+     ORDER BY (u.email_verified_at IS NULL), u.id LIMIT 1";
 const SET: &str = "
     INSERT INTO credentials (user_id, kind, secret, created_at, updated_at) VALUES ($1, 'password', $2, $3, $3)
         ON CONFLICT (user_id, kind) DO UPDATE SET secret = excluded.secret, updated_at = excluded.updated_at";
@@ -50,9 +51,10 @@ pub async fn for_sign_in(tx: &mut Tx, name: &Username) -> Result<Option<SignInRo
     row.as_ref().map(read).transpose()
 }
 
-/// The oldest account with this address, in whatever case, that may be used, and its password.
+/// The account with this address, however it is [compared](Email::compared), that may be used, and its password: of several, one whose
+/// owner confirmed the address comes before one that only says so, and the oldest of these first.
 pub async fn by_address(tx: &mut Tx, address: &Email) -> Result<Option<SignInRow>, StoreError> {
-    let row = tx.fetch_optional(BY_ADDRESS, &[address.as_str().into()]).await?;
+    let row = tx.fetch_optional(BY_ADDRESS, &[address.compared().into()]).await?;
     row.as_ref().map(read).transpose()
 }
 

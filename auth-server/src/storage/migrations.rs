@@ -160,6 +160,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0024_accounts_by_address.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0024_accounts_by_address.sql"),
     },
+    Migration {
+        number: 27,
+        name: "confirmed_addresses_first",
+        postgres: include_str!("../../../migrations/postgres/0027_confirmed_addresses_first.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0027_confirmed_addresses_first.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

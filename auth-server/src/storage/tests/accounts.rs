@@ -8,7 +8,7 @@ use crate::domain::consent::Consent;
 use crate::domain::details::Details;
 use crate::domain::ids::{ApiId, ClientId, OrganisationId, UserId};
 use crate::domain::organisation::Organisation;
-use crate::domain::user::{PasswordHash, User, Username};
+use crate::domain::user::{Email, PasswordHash, User, Username};
 use crate::storage::sessions::{Found, SentWith};
 use crate::storage::{consents, credentials, organisations, sessions, users};
 
@@ -98,6 +98,84 @@ async fn of_two_password_changes_at_once_one_wins(#[case] backend: Backend) {
     assert_eq!(won, (true, false));
     let row = credentials::for_sign_in(&mut fixture.read().await, &user.username).await.unwrap().unwrap();
     assert_eq!(row.password, Some(PasswordHash::from_text("$argon2id$one".to_owned())));
+}
+
+/// Both databases look an address up alike, whatever letters it has: with capitals of ASCII or without, and otherwise as it is.
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn an_address_is_found_whatever_the_case_of_ascii_and_as_no_other(#[case] backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let user = fixture.user("ada").await;
+    for (stored, alike, others) in [
+        (
+            "Ada.L@example.org",
+            ["ADA.L@EXAMPLE.ORG", "ada.l@example.org"],
+            ["ada@example.org", "adaal@example.org"],
+        ),
+        ("\u{c9}@example.org", ["\u{c9}@EXAMPLE.org"; 2], ["\u{e9}@example.org", "E\u{301}@example.org"]),
+        (
+            "\u{e9}.Ada@example.org",
+            ["\u{e9}.aDA@example.org"; 2],
+            ["\u{c9}.ada@example.org", "e.ada@example.org"],
+        ),
+        ("\u{130}@example.org", ["\u{130}@example.ORG"; 2], ["i@example.org", "i\u{307}@example.org"]),
+        ("i@example.org", ["I@example.org"; 2], ["\u{131}@example.org", "\u{130}@example.org"]),
+        ("\u{df}@example.org", ["\u{df}@Example.org"; 2], ["ss@example.org", "\u{1e9e}@example.org"]),
+        ("k@example.org", ["K@example.org"; 2], ["\u{212a}@example.org", "\u{3ba}@example.org"]),
+        (
+            "ada@B\u{dc}CHER.example",
+            ["ADA@b\u{fc}cher.example"; 2],
+            ["ada@bucher.example", "ada@b\u{fc}cher.exampl"],
+        ),
+    ] {
+        let changed = User { email: Some(Email::parse(stored).unwrap()), ..user.clone() };
+        fixture.write(move |tx| Box::pin(async move { users::update(tx, &changed).await })).await;
+        let is_found = async |typed: &str| {
+            let typed = Email::parse(typed).unwrap();
+            credentials::by_address(&mut fixture.read().await, &typed).await.unwrap().is_some()
+        };
+        for typed in alike.into_iter().chain([stored]) {
+            assert!(is_found(typed).await, "{stored}: {typed}");
+        }
+        for typed in others {
+            assert!(!is_found(typed).await, "{stored}: {typed}");
+        }
+    }
+}
+
+/// An account that says it has somebody's address hides none whose owner reads what goes there.
+#[rstest]
+#[case(Backend::Sqlite)]
+#[case(Backend::Postgres)]
+#[tokio::test]
+async fn of_several_accounts_with_an_address_one_that_is_confirmed_is_found_and_then_the_oldest(
+    #[case] backend: Backend,
+) {
+    let fixture = Fixture::new(backend).await;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        made.push(fixture.user(name).await);
+        fixture.clock.advance(Duration::from_millis(1));
+    }
+    let address = Email::parse("ADA@example.org").unwrap();
+    let found = async || {
+        let row = credentials::by_address(&mut fixture.read().await, &address).await.unwrap();
+        row.map(|row| row.user.username.as_str().to_owned())
+    };
+    let update = async |user: User| {
+        assert!(fixture.write(move |tx| Box::pin(async move { users::update(tx, &user).await })).await);
+    };
+    assert_eq!(found().await.as_deref(), Some("a"));
+    for (at, expected) in [(2, "c"), (1, "b"), (3, "b")] {
+        update(User { email_verified_at: Some(fixture.now()), ..made[at].clone() }).await;
+        assert_eq!(found().await.as_deref(), Some(expected));
+    }
+    for (at, expected) in [(1, Some("c")), (2, Some("d")), (3, Some("a")), (0, None)] {
+        update(User { disabled_at: Some(fixture.now()), ..made[at].clone() }).await;
+        assert_eq!(found().await.as_deref(), expected, "those that are switched off do not count");
+    }
 }
 
 #[rstest]
