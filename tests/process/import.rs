@@ -201,10 +201,14 @@ async fn realms_and_users_of_scim_are_taken_over(#[values(Sqlite, Postgres)] dat
     let data = json!({ "algorithm": "pbkdf2-sha256", "hashIterations": 1000 }).to_string();
     let secret = json!({ "value": value, "salt": salt }).to_string();
     let credentials = json!([{ "type": "password", "credentialData": data, "secretData": secret }]);
-    let realm = json!({ "realm": "shop", "users": [{ "username": "ada", "email": "ada@example.org",
-        "emailVerified": true, "firstName": "Ada", "lastName": "Lovelace", "credentials": credentials }]});
+    let realm = json!({ "realm": "shop", "users": [
+        { "username": "ada", "email": "ada@example.org", "emailVerified": true, "firstName": "Ada",
+          "lastName": "Lovelace", "credentials": credentials },
+        { "username": "cleo", "credentials": credentials, "requiredActions": ["UPDATE_PASSWORD"] },
+    ]});
     let done = import(&place, "realm.keycloak", &realm.to_string(), &[]);
-    assert_eq!(done["created"], 1, "{done}");
+    assert_eq!((&done["created"], &done["without_password"]), (&json!(2), &json!(1)), "{done}");
+    assert!(done["notes"][0].as_str().unwrap().contains("UPDATE_PASSWORD"), "{done}");
     let users = json!({ "Resources": [{ "userName": "bea", "displayName": "Bea", "password": password }] });
     let done = import(&place, "users.scim", &users.to_string(), &[]);
     assert_eq!(done["created"], 1, "{done}");
@@ -216,4 +220,8 @@ async fn realms_and_users_of_scim_are_taken_over(#[values(Sqlite, Postgres)] dat
         let answer = visitor.sign_in(&person).await;
         assert!(visitor.cookie(SESSION).is_some(), "{username}: {}", answer.text());
     }
+    // Who has to set another password gets in by none of before.
+    let (id, sub, username) = (String::new(), String::new(), "cleo".to_owned());
+    let cleo = Person { id, sub, username, password: password.to_owned() };
+    assert_eq!(Visitor::new(&server.address).sign_in(&cleo).await.status, 422);
 }

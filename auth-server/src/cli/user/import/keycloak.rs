@@ -23,6 +23,9 @@ struct Account {
     credentials: Vec<Proof>,
     #[serde(default)]
     attributes: Option<Map<String, Value>>,
+    /// What the account has to do before it gets in.
+    #[serde(default)]
+    required_actions: Option<Vec<String>>,
     service_account_client_id: Option<String>,
 }
 
@@ -37,6 +40,9 @@ struct Proof {
     secret_data: Option<String>,
     /// The password itself, in realms that people write.
     value: Option<String>,
+    /// Whether it is there to be replaced: Keycloak makes `UPDATE_PASSWORD` of it.
+    #[serde(default)]
+    temporary: bool,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +66,17 @@ struct Left {
     machines: usize,
     other_credentials: usize,
     attributes: usize,
+    passwords: usize,
+    unverified: usize,
+    without_totp: usize,
+    other_actions: usize,
 }
+
+/// Somebody else may know the password.
+const UPDATE_PASSWORD: &str = "UPDATE_PASSWORD";
+/// Nobody made sure of the address.
+const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
+const CONFIGURE_TOTP: &str = "CONFIGURE_TOTP";
 
 pub(super) fn read(text: &str) -> Result<Brought, String> {
     let realm: Value = serde_json::from_str(text).map_err(|error| no_json(&error))?;
@@ -77,6 +93,7 @@ pub(super) fn read(text: &str) -> Result<Brought, String> {
             left.machines += 1;
             continue;
         }
+        left.count_actions(&account);
         left.attributes += usize::from(account.attributes.as_ref().is_some_and(|all| !all.is_empty()));
         let others = account.credentials.iter().any(|credential| credential.kind != "password");
         left.other_credentials += usize::from(others);
@@ -87,22 +104,37 @@ pub(super) fn read(text: &str) -> Result<Brought, String> {
 }
 
 impl Account {
+    fn has_to(&self, action: &str) -> bool {
+        self.actions().any(|own| own == action)
+    }
+
+    fn actions(&self) -> impl Iterator<Item = &str> {
+        let said = self.required_actions.iter().flatten().map(String::as_str);
+        said.chain(self.password().filter(|password| password.temporary).map(|_| UPDATE_PASSWORD))
+    }
+
+    fn password(&self) -> Option<&Proof> {
+        self.credentials.iter().find(|credential| credential.kind == "password")
+    }
+
     fn brought(self, place: String) -> BroughtAccount {
         let names =
             [&self.first_name, &self.last_name].map(|name| name.as_deref().unwrap_or_default().trim());
         let claims = ["given_name", "family_name"].map(str::to_owned).into_iter();
         let profile: Map<String, Value> = claims.zip(names.map(Value::from)).collect();
-        let password = self.credentials.iter().find(|credential| credential.kind == "password");
+        // One that has to be replaced gets nobody in: there is no page between the sign-in and what comes after it that would ask for another.
+        let password = self.password().filter(|_| !self.has_to(UPDATE_PASSWORD));
+        let hash = password.filter(|password| password.value.is_none()).map(Proof::hash);
+        let password = password.and_then(|password| password.value.clone());
+        let (email_verified, enabled) = (self.email_verified && !self.has_to(VERIFY_EMAIL), self.enabled);
         let form = UserForm {
             name: names.join(" ").trim().to_owned(),
             username: self.username,
             email: self.email.filter(|email| !email.is_empty()),
             organisation: None,
-            password: password.and_then(|password| password.value.clone()),
+            password,
             profile: ProfileForm(profile),
         };
-        let hash = password.filter(|password| password.value.is_none()).map(Proof::hash);
-        let (email_verified, enabled) = (self.email_verified, self.enabled);
         BroughtAccount { place, form, hash, email_verified, enabled }
     }
 }
@@ -138,12 +170,33 @@ impl CredentialData {
 }
 
 impl Left {
+    fn count_actions(&mut self, account: &Account) {
+        self.passwords += usize::from(account.has_to(UPDATE_PASSWORD));
+        self.unverified += usize::from(account.has_to(VERIFY_EMAIL));
+        self.without_totp += usize::from(account.has_to(CONFIGURE_TOTP));
+        let known = [UPDATE_PASSWORD, VERIFY_EMAIL, CONFIGURE_TOTP];
+        self.other_actions += usize::from(account.actions().any(|action| !known.contains(&action)));
+    }
+
     fn notes(&self) -> Vec<String> {
         let of = |count: usize, what: &str| (count > 0).then(|| format!("{what}: {count}"));
         let notes = [
             of(self.machines, "service accounts of clients, which are left out: here they are clients"),
             of(self.other_credentials, "accounts whose second factors or passkeys stay behind"),
             of(self.attributes, "accounts whose attributes stay behind"),
+            of(
+                self.passwords,
+                "accounts that have to set another password (UPDATE_PASSWORD), which come without one",
+            ),
+            of(
+                self.unverified,
+                "accounts that have to confirm their address (VERIFY_EMAIL), which comes as not confirmed",
+            ),
+            of(
+                self.without_totp,
+                "accounts that have to add a second step (CONFIGURE_TOTP), and are not made to here",
+            ),
+            of(self.other_actions, "accounts whose other required actions stay behind"),
         ];
         notes.into_iter().flatten().collect()
     }
@@ -198,6 +251,42 @@ mod tests {
         let [ada, bob] = &brought.accounts[..] else { panic!("{brought:?}") };
         assert_eq!((ada.hash.as_deref(), ada.enabled), (None, true));
         assert_eq!((bob.form.password.as_deref(), bob.enabled), (Some("of-a-person"), false));
+    }
+
+    #[test]
+    fn a_password_that_has_to_be_replaced_stays_behind_and_an_address_that_has_to_be_verified_is_not() {
+        let hashed = credential("pbkdf2-sha512", 210_000, &json!({}));
+        let typed = json!({ "type": "password", "value": "a-long-and-typed-one" });
+        let temporary = json!({ "type": "password", "value": "a-long-and-typed-one", "temporary": true });
+        let account = |name: &str, credential: &Value, actions: Value| {
+            json!({ "username": name, "email": "ada@example.org", "emailVerified": true,
+                "credentials": [credential], "requiredActions": actions })
+        };
+        let realm = json!({ "users": [
+            account("hashed", &hashed, json!(["UPDATE_PASSWORD"])),
+            account("typed", &typed, json!(["VERIFY_EMAIL", "UPDATE_PASSWORD", "CONFIGURE_TOTP"])),
+            account("temporary", &temporary, json!([])),
+            account("unverified", &hashed, json!(["VERIFY_EMAIL"])),
+            account("free", &typed, Value::Null),
+            account("other", &hashed, json!(["TERMS_AND_CONDITIONS", "webauthn-register"])),
+        ]});
+        let brought = read(&realm.to_string()).unwrap();
+        let kept = |account: &BroughtAccount| {
+            (account.hash.is_some(), account.form.password.is_some(), account.email_verified)
+        };
+        assert_eq!(
+            brought.accounts.iter().map(kept).collect::<Vec<_>>(),
+            [
+                (false, false, true),
+                (false, false, false),
+                (false, false, true),
+                (true, false, false),
+                (false, true, true),
+                (true, false, true)
+            ]
+        );
+        let counted: Vec<_> = brought.notes.iter().filter_map(|note| note.rsplit(": ").next()).collect();
+        assert_eq!(counted, ["3", "2", "1", "1"], "{:?}", brought.notes);
     }
 
     #[test]
