@@ -62,6 +62,8 @@ mod replicas;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod second_step;
+#[cfg(test)]
 mod sign_outs;
 #[cfg(test)]
 mod simulate;
