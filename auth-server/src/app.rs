@@ -49,6 +49,7 @@ use crate::services::caller::Caller;
 use crate::services::ciba::ping::PingSender;
 use crate::services::clients::ClientService;
 use crate::services::health::HealthService;
+use crate::services::invitations::InvitationService;
 use crate::services::owners::ADMIN_API_PATH;
 use crate::services::password::PasswordHasher;
 use crate::services::policies::PolicyService;
@@ -115,7 +116,7 @@ impl App {
         };
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
-        let front = front::open(&ground)?;
+        let front = front::open(&ground, administration.assignments.clone())?;
         let arrivals = Arc::new(arrivals::build(&ground, &administration));
         let authorities = tls::authorities(&ground.config.server.tls)?;
         let vouched = (authorities.clone(), arrivals.documents.clone());
@@ -182,7 +183,12 @@ impl App {
 
     /// Accounts.
     pub const fn users(&self) -> &UserService {
-        &self.administration.users
+        &self.administration.people.users
+    }
+
+    /// Accounts that are offered.
+    pub(crate) const fn invitations(&self) -> &InvitationService {
+        &self.administration.people.invitations
     }
 
     /// The programs that ask for tokens.
@@ -269,8 +275,8 @@ impl App {
 
     /// What commands make in one go.
     pub(crate) fn provision(&self) -> ProvisionService {
-        let Administration { apis, assignments, programs, users, .. } = self.administration.clone();
-        let clients = programs.clients;
+        let Administration { apis, assignments, people, programs, .. } = self.administration.clone();
+        let (clients, users) = (programs.clients, people.users);
         ProvisionService::new(self.store().clone(), Provisions { apis, assignments, clients, users })
     }
 

@@ -7,7 +7,7 @@ mod methods;
 mod requests;
 mod signing;
 
-use portcullis_server::config::{CertificateSource, Config, Dynamic};
+use portcullis_server::config::{CertificateSource, Config, Dynamic, SignUp, Transport};
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authenticator::Authenticator;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
@@ -30,7 +30,7 @@ const METADATA: &str = "/.well-known/openid-configuration";
 pub(crate) enum Setup {
     /// Grants that can be turned off are.
     Closed,
-    /// Whoever comes is registered.
+    /// Whoever comes is registered, clients and people.
     Open,
     /// As for banks: requests are pushed, and certificates of clients are seen.
     Strict,
@@ -56,6 +56,8 @@ impl Setup {
             Self::Open => {
                 accepting(config);
                 config.reach.registration.dynamic = Dynamic::Open;
+                config.reach.mail.transport = Transport::Folder;
+                config.reach.accounts.sign_up = SignUp::Open;
             }
             Self::Strict => {
                 config.protocol.require_pushed_requests = true;

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use portcullis_server::Clock;
+use portcullis_server::config::SignUp;
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::post_office::PostOffice;
 use portcullis_tests::server::TestServer;
 use reqwest::Method;
 use rstest::rstest;
@@ -29,6 +31,9 @@ fn changes() -> Vec<Change> {
     let assignment = json!({ "role": "viewer", "subject": "{user}" });
     vec![
         ("POST /organisations", json!({ "name": "Acme" }), Some("organisation.created")),
+        ("POST /invitations", json!({ "email": "bea@example.org" }), Some("invitation.created")),
+        ("POST /invitations/{invitation}/send", json!({}), Some("invitation.sent_again")),
+        ("DELETE /invitations/{invitation}", Value::Null, Some("invitation.deleted")),
         ("POST /users", json!({ "username": "ada" }), Some("user.created")),
         ("PUT /users/{user}", json!({ "username": "bea" }), Some("user.updated")),
         ("PUT /users/{user}/password", password, Some("password.changed")),
@@ -141,7 +146,12 @@ async fn announced(server: &TestServer, api: &str) -> String {
 #[rstest]
 #[tokio::test]
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
-    let server = TestServer::start_on(database).await;
+    let office = PostOffice::start().await;
+    let server = TestServer::start_with(database, |config| {
+        office.serve(config);
+        config.reach.accounts.sign_up = SignUp::Invitation;
+    })
+    .await;
     let routes = changes();
     let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON, OF_PEOPLE]).chain(OF_STRANGERS);
     let known: BTreeSet<String> = known.map(str::to_owned).collect();

@@ -44,6 +44,8 @@ mod fapi2;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod invitations;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod machines;
@@ -77,6 +79,8 @@ mod second_step;
 mod setup;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod sign_up;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub(super) async fn open(
         programs: administration.programs.clone(),
         inventories: administration.distribution.inventories.clone(),
         organisations: administration.organisations.clone(),
+        people: administration.people.clone(),
         policies: administration.policies.clone(),
         questions: administration.console.questions.clone(),
         records: Records {
@@ -53,7 +54,6 @@ pub(super) async fn open(
             sign_outs: SignOutService::new(ground.store.clone()),
         },
         roles: administration.roles.clone(),
-        users: administration.users.clone(),
     };
     Ok(admin::router(&guard, &live, state)?)
 }

@@ -3,7 +3,7 @@
 use crate::app::StartError;
 use crate::app::ground::Ground;
 use crate::app::tls::abilities;
-use crate::http::admin::state::Programs;
+use crate::http::admin::state::{People, Programs};
 use crate::http::state::{Console, Rulings};
 use crate::services::access_trail::AccessTrail;
 use crate::services::apis::ApiService;
@@ -13,6 +13,7 @@ use crate::services::caller::Caller;
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
 use crate::services::events::EventService;
+use crate::services::invitations::{InvitationParts, InvitationService};
 use crate::services::names::NameService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::Owners;
@@ -39,10 +40,10 @@ pub(super) struct Administration {
     pub(super) console: Console,
     pub(super) distribution: Distribution,
     pub(super) organisations: OrganisationService,
+    pub(super) people: People,
     pub(super) policies: PolicyService,
     pub(super) programs: Programs,
     pub(super) roles: RoleService,
-    pub(super) users: UserService,
 }
 
 /// What guards get.
@@ -82,6 +83,7 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         ownership,
         ground.config.server.setup_from,
     );
+    let people = people(ground, &owners, &policy);
     let callers = CallerService::new(store(), owners.clone());
     let trail = AccessTrail::new(store(), &ground.clock, &ground.entropy);
     let snapshots = SnapshotService::new(store(), ground.keys.clone(), ground.config.issuer());
@@ -117,17 +119,28 @@ pub(super) async fn open(ground: &Ground) -> Result<Administration, StartError> 
         assignments,
         audit: AuditService::new(store()),
         organisations: OrganisationService::new(store(), entropy()),
+        people,
         policies,
         programs: programs(ground, &owners),
         roles: RoleService::new(store(), entropy()),
-        users: users(ground, owners),
     })
 }
 
-/// Accounts.
-fn users(ground: &Ground, owners: Owners) -> UserService {
-    let Ground { entropy, hasher, mail, notices, store, .. } = ground.clone();
-    UserService::new(store, UserParts { hasher, entropy, owners, notices, mail })
+/// Accounts: those that there are, and those that are offered.
+fn people(ground: &Ground, owners: &Owners, policy: &AdminPolicy) -> People {
+    let Ground { config, entropy, hasher, mail, notices, store, .. } = ground.clone();
+    let invitations = InvitationParts {
+        how: config.reach.accounts.sign_up,
+        entropy: entropy.clone(),
+        owners: owners.clone(),
+        policy: policy.clone(),
+        mail: mail.clone(),
+    };
+    let users = UserParts { hasher, entropy, owners: owners.clone(), notices, mail };
+    People {
+        invitations: InvitationService::new(store.clone(), invitations),
+        users: UserService::new(store, users),
+    }
 }
 
 /// Clients: those that administrators register, whose addresses are looked at and whose way to prove who they are has to work here, and

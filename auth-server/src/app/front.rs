@@ -9,6 +9,7 @@ use crate::http::state::{ByLetter, Front};
 use crate::services::account::AccountService;
 use crate::services::account::limits::ChangeLimits;
 use crate::services::addresses::{AddressParts, AddressService};
+use crate::services::assignments::AssignmentService;
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
@@ -16,6 +17,8 @@ use crate::services::password::HashError;
 use crate::services::recovery::{LetterLimits, RecoveryParts, RecoveryService};
 use crate::services::second_step::StepKeys;
 use crate::services::second_step::enrol::{SecondStepService, StepParts};
+use crate::services::sign_up::limits::SignUpLimits;
+use crate::services::sign_up::{SignUpParts, SignUpService};
 
 /// Why the front cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum FrontError {
 }
 
 /// Builds the front. Its keys are derived from the master key: every replica accepts the cookies of every other.
-pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
+pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Front, FrontError> {
     let Ground { config, clock, entropy, sealer, store, hasher, .. } = ground;
     let issuer = config.issuer();
     let parts = LoginParts {
@@ -66,10 +69,18 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
     };
     let recovery = RecoveryParts {
         hasher: hasher.clone(),
-        limits,
+        limits: limits.clone(),
         entropy: entropy.clone(),
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
+    };
+    let sign_up = SignUpParts {
+        hasher: hasher.clone(),
+        limits: SignUpLimits::new(limits, clock, entropy),
+        entropy: entropy.clone(),
+        mail: ground.mail.clone(),
+        login: login.clone(),
+        assignments,
     };
     Ok(Front {
         pages: Pages::open(&issuer)?,
@@ -79,6 +90,7 @@ pub(super) fn open(ground: &Ground) -> Result<Front, FrontError> {
         by_letter: Arc::new(ByLetter {
             recovery: RecoveryService::new(store.clone(), recovery),
             addresses: AddressService::new(store.clone(), addresses),
+            sign_up: SignUpService::new(store.clone(), config.reach.accounts.sign_up, sign_up),
         }),
         login,
     })

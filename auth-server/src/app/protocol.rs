@@ -102,6 +102,7 @@ fn flows(ground: &Ground) -> AuthorizeSettings {
         interaction_ttl: config.sessions.interaction_ttl(),
         pushed_request_ttl: config.tokens.pushed_request_ttl(),
         pushed_requests: config.protocol.require_pushed_requests.into(),
+        sign_up: config.reach.accounts.sign_up,
     }
 }
 

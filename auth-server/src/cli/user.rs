@@ -1,6 +1,7 @@
 //! `portcullis user`: accounts.
 
 mod import;
+mod invite;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -34,6 +35,16 @@ pub(crate) enum User {
     Grant(Grant),
     /// Takes accounts over from another system, with the hashes of their passwords.
     Import(import::Import),
+    /// Prints the invitations that nobody took yet.
+    Invitations,
+    /// Invites somebody: a letter goes there, by whose link they make an account.
+    Invite(invite::Invite),
+    /// Sends the letter of an invitation again, with another link. The one before works no longer.
+    InviteAgain {
+        /// Which, as `user invitations` prints it.
+        #[arg(value_name = "INVITATION")]
+        invitation: String,
+    },
     /// Prints every account.
     List,
     /// Sets the password of an account. Whoever was signed in with the old one is no longer.
@@ -47,6 +58,12 @@ pub(crate) enum User {
     ResetSecondStep {
         /// What the person types to sign in.
         username: String,
+    },
+    /// Takes an invitation back: its link works no longer.
+    Uninvite {
+        /// Which, as `user invitations` prints it.
+        #[arg(value_name = "INVITATION")]
+        invitation: String,
     },
     /// Takes back what a person allowed an application: its tokens end, and the next sign-in asks again.
     Withdraw {
@@ -102,6 +119,9 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
         User::Create(create) => Box::pin(self::create(context, create)).await,
         User::Grant(grant) => self::grant(context.format, &context.existing_app().await?, grant).await,
         User::Import(import) => Box::pin(import::run(context, import)).await,
+        User::Invitations => invite::list(context).await,
+        User::Invite(invite) => Box::pin(invite::run(context, invite)).await,
+        User::InviteAgain { invitation } => invite::send_again(context, invitation).await,
         User::List => list(context).await,
         User::Password { username, password } => {
             let password = password.read()?;
@@ -117,6 +137,7 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
             let said = if was_there { "has no second step any more" } else { "had no second step" };
             output::done(context.format, &value, &format!("{username} {said}"))
         }
+        User::Uninvite { invitation } => invite::take_back(context, invitation).await,
         User::Withdraw { username, client } => {
             let app = context.existing_app().await?;
             let user = named(&app, username).await?;

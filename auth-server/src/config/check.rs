@@ -6,7 +6,9 @@ use tracing_subscriber::EnvFilter;
 use url::Host;
 
 use crate::config::known::Key;
-use crate::config::{CertificateSource, Config, Documents, Log, Registration, SecretText, Tls};
+use crate::config::{
+    CertificateSource, Config, Documents, Log, Reach, Registration, SecretText, SignUp, Tls, Transport,
+};
 use crate::domain::rbac::Audience;
 use crate::domain::scope::ScopeSet;
 
@@ -81,11 +83,19 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
             finding("passwords", "memory_kib", "must be at least 8 for each lane of passwords.parallelism".to_owned())
         }),
         log_filter(&config.journal.log),
+        sign_up(&config.reach),
     ]
     .into_iter()
     .flatten()
     .chain(registration(&config.reach.registration))
     .chain(config.reach.mail.contradictions().map(|(name, message)| finding("mail", name, message)))
+}
+
+/// Whoever makes an account shows that they read what goes to an address.
+fn sign_up(reach: &Reach) -> Option<Finding> {
+    let wants_letters = reach.accounts.sign_up != SignUp::Closed && reach.mail.transport == Transport::Off;
+    let message = "takes letters, and none are sent: set mail.transport";
+    wants_letters.then(|| finding("accounts", "sign_up", message.to_owned()))
 }
 
 /// What contradicts itself of who may come by itself.

@@ -3,6 +3,7 @@
 //! A value comes from the defaults, the file, the environment (`PORTCULLIS__SECTION__KEY`) or a flag; the later one wins. Each
 //! mistake is found and reported with the place where it was made, and all of them at once.
 
+mod accounts;
 mod check;
 mod effort;
 mod errors;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::accounts::{Accounts, SignUp};
 pub use self::effort::{Limits, Log, LogFormat, Passwords};
 pub use self::errors::{ConfigError, ConfigErrors, Origin};
 pub use self::gateway::{
@@ -60,7 +62,7 @@ pub struct Config {
     pub keys: Keys,
     /// What every client is held to in the protocol.
     pub protocol: Protocol,
-    /// Whom the server reaches, and which clients come by themselves.
+    /// Whom the server reaches, and who comes by themselves.
     #[serde(flatten)]
     pub reach: Reach,
     /// How long codes and tokens last.
@@ -76,10 +78,12 @@ pub struct Config {
     pub journal: Journal,
 }
 
-/// Whom the server reaches, and which clients come by themselves: the sections `mail`, `outbound` and `registration`.
+/// Whom the server reaches, and who comes by themselves: the sections `accounts`, `mail`, `outbound` and `registration`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default)]
 pub struct Reach {
+    /// How people come to accounts.
+    pub accounts: Accounts,
     /// How letters to people leave.
     pub mail: Mail,
     /// Whom the server may call at the addresses that clients register.

@@ -190,6 +190,9 @@ pub enum AuditAction {
     GrantRevoked,
     InitialTokenCreated,
     InitialTokenDeleted,
+    InvitationCreated,
+    InvitationDeleted,
+    InvitationSentAgain,
     KeyCreated,
     KeyDeleted,
     KeyRevoked,
@@ -222,6 +225,7 @@ pub enum AuditAction {
     SetupCompleted,
     SetupLinkIssued,
     SignIn,
+    SignUpRequested,
     TokenRevoked,
     UserCreated,
     UserDeleted,
@@ -229,10 +233,11 @@ pub enum AuditAction {
     UserEnabled,
     UserImpersonated,
     UserSignedOut,
+    UserSignedUp,
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 71] = [
+const ACTIONS: [(AuditAction, &str); 76] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::AddressConfirmed, "address.confirmed"),
     (AuditAction::AddressProofRequested, "address.proof_requested"),
@@ -264,6 +269,9 @@ const ACTIONS: [(AuditAction, &str); 71] = [
     (AuditAction::GrantRevoked, "grant.revoked"),
     (AuditAction::InitialTokenCreated, "initial_token.created"),
     (AuditAction::InitialTokenDeleted, "initial_token.deleted"),
+    (AuditAction::InvitationCreated, "invitation.created"),
+    (AuditAction::InvitationDeleted, "invitation.deleted"),
+    (AuditAction::InvitationSentAgain, "invitation.sent_again"),
     (AuditAction::KeyCreated, "key.created"),
     (AuditAction::KeyDeleted, "key.deleted"),
     (AuditAction::KeyRevoked, "key.revoked"),
@@ -296,6 +304,7 @@ const ACTIONS: [(AuditAction, &str); 71] = [
     (AuditAction::SetupCompleted, "setup.completed"),
     (AuditAction::SetupLinkIssued, "setup.link_issued"),
     (AuditAction::SignIn, "sign_in"),
+    (AuditAction::SignUpRequested, "sign_up.requested"),
     (AuditAction::TokenRevoked, "token.revoked"),
     (AuditAction::UserCreated, "user.created"),
     (AuditAction::UserDeleted, "user.deleted"),
@@ -303,6 +312,7 @@ const ACTIONS: [(AuditAction, &str); 71] = [
     (AuditAction::UserEnabled, "user.enabled"),
     (AuditAction::UserImpersonated, "user.impersonated"),
     (AuditAction::UserSignedOut, "user.signed_out"),
+    (AuditAction::UserSignedUp, "user.signed_up"),
     (AuditAction::UserUpdated, "user.updated"),
 ];
 

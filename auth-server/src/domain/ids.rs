@@ -171,6 +171,8 @@ pub enum LetterKind {}
 pub enum CibaRequestKind {}
 /// Names a token that lets a client register itself.
 pub enum InitialTokenKind {}
+/// Names an invitation to have an account.
+pub enum InvitationKind {}
 /// Names a sign-in that waits for its second step.
 pub enum StepKind {}
 
@@ -223,6 +225,9 @@ impl Kind for CibaRequestKind {
 impl Kind for InitialTokenKind {
     const PREFIX: &'static str = "iat_";
 }
+impl Kind for InvitationKind {
+    const PREFIX: &'static str = "inv_";
+}
 impl Kind for StepKind {
     const PREFIX: &'static str = "stp_";
 }
@@ -257,6 +262,8 @@ pub type LetterId = Id<LetterKind>;
 pub type CibaRequestId = Id<CibaRequestKind>;
 /// Identifier of a token that lets a client register itself.
 pub type InitialTokenId = Id<InitialTokenKind>;
+/// Identifier of an invitation to have an account.
+pub type InvitationId = Id<InvitationKind>;
 /// Identifier of a sign-in that waits for its second step.
 pub type StepId = Id<StepKind>;
 

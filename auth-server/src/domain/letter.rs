@@ -20,13 +20,20 @@ const TRIAL: Duration = Duration::from_mins(10);
 /// How long a new password can be set.
 pub(crate) const RESET: Duration = Duration::from_mins(15);
 
-/// How long an address can be confirmed.
-const PROOF: Duration = Duration::from_hours(24);
+/// How long an address can be confirmed, and an account made with it.
+pub(crate) const PROOF: Duration = Duration::from_hours(24);
 
 /// What a letter tells, with the facts that it needs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Letter {
+    /// Somebody, the owner one hopes, wants an account with an address that one has already.
+    AccountExists {
+        /// The user name of that account.
+        username: String,
+        /// Who asked for it.
+        asked: Asked,
+    },
     /// Another address took the place of the one that this letter goes to.
     AddressChanged {
         /// What lets the owner put it back.
@@ -35,6 +42,15 @@ pub enum Letter {
         address: IpAddr,
         /// When.
         at: Timestamp,
+    },
+    /// An administrator wants somebody to have an account.
+    Invitation {
+        /// What makes it.
+        code: LinkCode,
+        /// When it was sent.
+        at: Timestamp,
+        /// Until when it works, which is longer than the letter is tried.
+        until: Timestamp,
     },
     /// The password of the account was changed.
     PasswordChanged {
@@ -95,6 +111,13 @@ pub enum Letter {
         address: IpAddr,
         /// When.
         at: Timestamp,
+    },
+    /// Somebody, the owner of the address one hopes, wants an account.
+    SignUp {
+        /// What makes it.
+        code: LinkCode,
+        /// Who asked for it.
+        asked: Asked,
     },
     /// That letters arrive.
     Test {
@@ -181,7 +204,9 @@ impl Letter {
     /// that anybody can ask for keeps no warning from arriving.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::AccountExists { .. } => "account_exists",
             Self::AddressChanged { .. } => "address_changed",
+            Self::Invitation { .. } => "invitation",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordKnown { .. } => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -190,6 +215,7 @@ impl Letter {
             Self::SecondStepRemoved { .. } => "second_step_removed",
             Self::PasswordReset { .. } => "password_reset",
             Self::SignInFromNewDevice { .. } => "sign_in_from_new_device",
+            Self::SignUp { .. } => "sign_up",
             Self::Test { .. } => "test",
             Self::VerifyAddress { .. } => "verify_address",
         }
@@ -205,7 +231,7 @@ impl Letter {
         if matches!(self, Self::PasswordKnown { .. }) { Some(A_DAY) } else { None }
     }
 
-    /// How long it is tried. A link in a letter lives as long, and no longer.
+    /// How long it is tried. A link in a letter lives as long, and no longer; that of an invitation says itself until when.
     pub const fn lifetime(&self) -> Duration {
         match self {
             Self::AddressChanged { .. }
@@ -218,7 +244,10 @@ impl Letter {
             | Self::SignInFromNewDevice { .. } => NOTICE,
             Self::PasswordReset { .. } => RESET,
             Self::Test { .. } => TRIAL,
-            Self::VerifyAddress { .. } => PROOF,
+            Self::AccountExists { .. }
+            | Self::Invitation { .. }
+            | Self::SignUp { .. }
+            | Self::VerifyAddress { .. } => PROOF,
         }
     }
 }
@@ -280,8 +309,12 @@ mod tests {
             asked: Asked::by("Firefox/140.0", "192.0.2.1".parse().unwrap(), at),
         };
         let Letter::PasswordReset { code, username, asked } = reset.clone() else { panic!() };
+        let exists = Letter::AccountExists { username: username.clone(), asked: asked.clone() };
+        let sign_up = Letter::SignUp { code: code.clone(), asked: asked.clone() };
+        let until = at.plus(Duration::from_hours(168));
+        let invitation = Letter::Invitation { code: code.clone(), at, until };
         let verify = Letter::VerifyAddress { code, username, asked };
-        assert!(!format!("{reset:?} {verify:?}").contains(link.expose()));
+        assert!(!format!("{reset:?} {verify:?} {sign_up:?} {invitation:?}").contains(link.expose()));
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
@@ -293,6 +326,9 @@ mod tests {
             reset,
             Letter::AddressChanged { code: LinkCode::of(&link), address: "192.0.2.1".parse().unwrap(), at },
             verify,
+            exists,
+            sign_up,
+            invitation,
             Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at },
             Letter::Test { at },
         ] {

@@ -28,6 +28,7 @@ pub mod grant;
 pub mod ids;
 pub mod interaction;
 pub mod inventory;
+pub mod invitation;
 pub mod issuer;
 pub mod letter;
 pub(crate) mod likeness;

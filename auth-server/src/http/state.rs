@@ -45,6 +45,7 @@ use crate::services::registration::logo::LogoService;
 use crate::services::revocations::RevocationService;
 use crate::services::second_step::enrol::SecondStepService;
 use crate::services::setup::SetupService;
+use crate::services::sign_up::SignUpService;
 use crate::services::token::TokenService;
 use crate::services::userinfo::UserInfoService;
 
@@ -184,6 +185,7 @@ pub(crate) struct Front {
 pub(crate) struct ByLetter {
     pub(crate) recovery: RecoveryService,
     pub(crate) addresses: AddressService,
+    pub(crate) sign_up: SignUpService,
 }
 
 impl FromRef<AppState> for SecondStepService {
@@ -195,6 +197,12 @@ impl FromRef<AppState> for SecondStepService {
 impl FromRef<AppState> for AccountService {
     fn from_ref(state: &AppState) -> Self {
         state.front.account.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<ByLetter> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.front.by_letter)
     }
 }
 

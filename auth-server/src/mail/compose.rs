@@ -17,10 +17,16 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 35] = [
+const TEMPLATES: [(&str, &str); 44] = [
+    ("account_exists.html", include_str!("../../templates/mail/account_exists.html")),
+    ("account_exists.subject", include_str!("../../templates/mail/account_exists.subject")),
+    ("account_exists.txt", include_str!("../../templates/mail/account_exists.txt")),
     ("address_changed.html", include_str!("../../templates/mail/address_changed.html")),
     ("address_changed.subject", include_str!("../../templates/mail/address_changed.subject")),
     ("address_changed.txt", include_str!("../../templates/mail/address_changed.txt")),
+    ("invitation.html", include_str!("../../templates/mail/invitation.html")),
+    ("invitation.subject", include_str!("../../templates/mail/invitation.subject")),
+    ("invitation.txt", include_str!("../../templates/mail/invitation.txt")),
     ("layout.html", include_str!("../../templates/mail/layout.html")),
     ("layout.txt", include_str!("../../templates/mail/layout.txt")),
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
@@ -47,6 +53,9 @@ const TEMPLATES: [(&str, &str); 35] = [
     ("sign_in_from_new_device.html", include_str!("../../templates/mail/sign_in_from_new_device.html")),
     ("sign_in_from_new_device.subject", include_str!("../../templates/mail/sign_in_from_new_device.subject")),
     ("sign_in_from_new_device.txt", include_str!("../../templates/mail/sign_in_from_new_device.txt")),
+    ("sign_up.html", include_str!("../../templates/mail/sign_up.html")),
+    ("sign_up.subject", include_str!("../../templates/mail/sign_up.subject")),
+    ("sign_up.txt", include_str!("../../templates/mail/sign_up.txt")),
     ("test.html", include_str!("../../templates/mail/test.html")),
     ("test.subject", include_str!("../../templates/mail/test.subject")),
     ("test.txt", include_str!("../../templates/mail/test.txt")),
@@ -54,6 +63,9 @@ const TEMPLATES: [(&str, &str); 35] = [
     ("verify_address.subject", include_str!("../../templates/mail/verify_address.subject")),
     ("verify_address.txt", include_str!("../../templates/mail/verify_address.txt")),
 ];
+
+/// The page that makes an account.
+const NEW_ACCOUNT: &str = "/sign-up/new";
 
 /// Why no message can be made of a letter.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +97,7 @@ pub(super) struct Composer {
 struct Place {
     host: String,
     account: String,
+    login: String,
     recover: String,
 }
 
@@ -139,6 +152,7 @@ impl Composer {
             place: Place {
                 host: issuer.host().to_owned(),
                 account: issuer.endpoint("/account"),
+                login: issuer.endpoint("/login"),
                 recover: issuer.endpoint("/recover"),
             },
         })
@@ -185,14 +199,19 @@ impl<'a> Facts<'a> {
             browser: asked.browser.as_deref(),
             ..facts(&asked.at, Some(&asked.address))
         };
-        let link = |path: &str, code: &'a LinkCode| {
-            let code = code.expose();
-            let until = readable(parcel.written_at.plus(parcel.letter.lifetime()));
+        let link_until = |path: &str, code: &'a LinkCode, until: Timestamp| {
+            let (code, until) = (code.expose(), readable(until));
             Some(Link { address: format!("{}#k={code}", issuer.endpoint(path)), code, until })
         };
+        let end = parcel.written_at.plus(parcel.letter.lifetime());
+        let link = |path: &str, code: &'a LinkCode| link_until(path, code, end);
         match parcel.letter {
+            Letter::AccountExists { username, asked: by } => Self { username: Some(username), ..asked(by) },
             Letter::AddressChanged { code, address, at } => {
                 Self { link: link("/recover/address", code), ..facts(at, Some(address)) }
+            }
+            Letter::Invitation { code, at, until } => {
+                Self { link: link_until(NEW_ACCOUNT, code, *until), ..facts(at, None) }
             }
             Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
             | Letter::PasswordKnown { address, at }
@@ -209,6 +228,7 @@ impl<'a> Facts<'a> {
             Letter::PasswordReset { code, username, asked: by } => {
                 Self { link: link("/recover/new", code), username: Some(username), ..asked(by) }
             }
+            Letter::SignUp { code, asked: by } => Self { link: link(NEW_ACCOUNT, code), ..asked(by) },
             Letter::VerifyAddress { code, username, asked: by } => {
                 Self { link: link("/verify", code), username: Some(username), ..asked(by) }
             }
@@ -271,7 +291,7 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 13] {
+    fn every_letter() -> [Letter; 16] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner, at: AT },
@@ -290,6 +310,9 @@ mod tests {
             Letter::AddressChanged { code: code(), address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::Test { at: AT },
             Letter::VerifyAddress { code: code(), username: "ada".to_owned(), asked: asked() },
+            Letter::AccountExists { username: "ada".to_owned(), asked: asked() },
+            Letter::Invitation { code: code(), at: AT, until: AT.plus(Duration::from_hours(168)) },
+            Letter::SignUp { code: code(), asked: asked() },
         ]
     }
 
@@ -354,6 +377,30 @@ mod tests {
                 assert!(form.contains(said), "{said}: {form}");
             }
         }
+    }
+
+    #[test]
+    fn the_letters_about_new_accounts_lead_on_by_the_issuer_alone() {
+        let ada = mailbox("", "ada@example.org");
+        let body = |letter: &Letter| {
+            text(&ada, letter).replace("=\r\n", "").replace("=3D", "=").replace("&#x2f;", "/")
+        };
+        let new = format!("https://id.example.com/idp/sign-up/new#k={}", code().expose());
+        let exists = body(&Letter::AccountExists { username: "ada".to_owned(), asked: asked() });
+        let sign_up = body(&Letter::SignUp { code: code(), asked: asked() });
+        let until = AT.plus(Duration::from_hours(168));
+        let invitation = body(&Letter::Invitation { code: code(), at: AT, until });
+        for (letter, said) in [
+            (&exists, &["https://id.example.com/idp/login", "https://id.example.com/idp/recover", "ada"][..]),
+            (&sign_up, &[new.as_str(), "192.0.2.7", "Firefox on Linux", "2027-01-16 08:00 UTC"]),
+            (&invitation, &[new.as_str(), "2027-01-22 08:00 UTC"]),
+        ] {
+            let (plain, page) = letter.split_once("Content-Type: text/html").unwrap();
+            for form in [plain, page] {
+                assert!(said.iter().all(|said| form.contains(said)), "{said:?}: {form}");
+            }
+        }
+        assert!(!exists.contains("pcm_"), "there is nothing to be made: {exists}");
     }
 
     #[test]

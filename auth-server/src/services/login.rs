@@ -8,6 +8,7 @@ mod proof;
 mod start;
 mod step;
 mod taken;
+mod welcome;
 
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ pub mod fields;
 pub(crate) mod health;
 pub(crate) mod id_token_hint;
 pub(crate) mod introspect;
+pub mod invitations;
 pub(crate) mod known_device;
 pub(crate) mod login;
 pub(crate) mod login_limits;
@@ -50,6 +51,7 @@ pub mod roles;
 pub(crate) mod second_step;
 pub mod setup;
 pub(crate) mod sign_outs;
+pub(crate) mod sign_up;
 pub(crate) mod token;
 #[cfg(test)]
 pub(crate) mod trial;

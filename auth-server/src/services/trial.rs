@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::config::{self, Passwords, Records};
+use crate::config::{self, Passwords, Records, SignUp};
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ApiId, RoleId, UserId};
 use crate::domain::issuer::Issuer;
@@ -25,6 +25,7 @@ use crate::services::caller::{Authority, Caller};
 use crate::services::callers::CallerService;
 use crate::services::clients::ClientService;
 use crate::services::clients::authentication::Abilities;
+use crate::services::invitations::{InvitationParts, InvitationService};
 use crate::services::mailing::MailService;
 use crate::services::organisations::OrganisationService;
 use crate::services::owners::{OWNER, Owners};
@@ -108,6 +109,18 @@ impl Trial {
             entropy,
             _folder: folder,
         }
+    }
+
+    /// Where people may be invited, and nobody is written to.
+    pub(crate) fn invitations(&self) -> InvitationService {
+        let parts = InvitationParts {
+            how: SignUp::Invitation,
+            entropy: self.entropy.clone(),
+            owners: self.owners.clone(),
+            policy: self.live.clone(),
+            mail: MailService::off(),
+        };
+        InvitationService::new(self.store.clone(), parts)
     }
 
     pub(crate) fn roles(&self) -> RoleService {

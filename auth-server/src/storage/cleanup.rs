@@ -13,6 +13,9 @@ const SESSIONS: &str = "
 const INTERACTIONS: &str = "
     DELETE FROM interactions WHERE id IN
         (SELECT id FROM interactions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+const INVITATIONS: &str = "
+    DELETE FROM invitations WHERE id IN
+        (SELECT id FROM invitations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 const REFRESH_TOKENS: &str = "
     DELETE FROM refresh_tokens WHERE digest IN
         (SELECT digest FROM refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
@@ -50,6 +53,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     SINGLE_USE,
     SESSIONS,
     INTERACTIONS,
+    INVITATIONS,
     REFRESH_TOKENS,
     REVOCATIONS,
     JOBS,
@@ -69,6 +73,8 @@ pub enum Expired {
     Devices,
     /// Browser flows.
     Interactions,
+    /// Invitations that nobody took.
+    Invitations,
     /// Finished jobs.
     Jobs,
     /// Letters that were sent, or given up, or that nobody came to in their time: mail may be off now.
@@ -87,10 +93,11 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CibaRequests,
         Self::Devices,
         Self::Interactions,
+        Self::Invitations,
         Self::Jobs,
         Self::Letters,
         Self::LogoutNotices,
@@ -105,6 +112,7 @@ impl Expired {
             Self::CibaRequests => CIBA_REQUESTS,
             Self::Devices => DEVICES,
             Self::Interactions => INTERACTIONS,
+            Self::Invitations => INVITATIONS,
             Self::Jobs => JOBS,
             Self::Letters => LETTERS,
             Self::LogoutNotices => LOGOUT_NOTICES,

@@ -161,6 +161,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0024_accounts_by_address.sql"),
     },
     Migration {
+        number: 25,
+        name: "invitations",
+        postgres: include_str!("../../../migrations/postgres/0025_invitations.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0025_invitations.sql"),
+    },
+    Migration {
         number: 27,
         name: "confirmed_addresses_first",
         postgres: include_str!("../../../migrations/postgres/0027_confirmed_addresses_first.sql"),

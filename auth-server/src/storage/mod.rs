@@ -27,6 +27,7 @@ pub mod grants;
 pub mod initial_tokens;
 pub mod interactions;
 pub mod inventories;
+pub mod invitations;
 pub mod jobs;
 pub mod leases;
 pub mod logos;

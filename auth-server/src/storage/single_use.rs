@@ -108,6 +108,8 @@ pub enum Purpose {
     SecondStep,
     /// The link that makes the first administrator.
     SetupLink,
+    /// The link by which somebody makes an account.
+    SignUp,
     /// A time step of the codes of an account (RFC 6238 §5.2).
     TotpStep,
 }
@@ -128,6 +130,7 @@ impl Purpose {
             Self::PushedRequest => "pushed_request",
             Self::SecondStep => "second_step",
             Self::SetupLink => "setup_link",
+            Self::SignUp => "sign_up",
             Self::TotpStep => "totp_step",
         }
     }

@@ -22,6 +22,10 @@ const FIND_BY_SUB: &str = "
 const FIND_BY_USERNAME: &str = "
     SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE username = $1";
+// Whatever became of the account, in the order of its index: of several the oldest.
+const FIND_BY_ADDRESS: &str = "
+    SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
+      FROM users WHERE lower(email) = lower(CAST($1 AS TEXT)) ORDER BY lower(email), id LIMIT 1";
 const LIST: &str = "
     SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE id > $1 ORDER BY id LIMIT $2";
@@ -38,7 +42,7 @@ const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, LIST, UPDATE, PROVE_ADDRESS, DELETE];
+    &[INSERT, FIND, FIND_BY_SUB, FIND_BY_USERNAME, FIND_BY_ADDRESS, LIST, UPDATE, PROVE_ADDRESS, DELETE];
 
 /// How many columns [`read_at`] reads.
 pub(super) const WIDTH: usize = 10;
@@ -101,6 +105,11 @@ pub async fn find_by_sub(tx: &mut Tx, sub: &str) -> Result<Option<User>, StoreEr
 /// The user with this name.
 pub async fn find_by_username(tx: &mut Tx, name: &Username) -> Result<Option<User>, StoreError> {
     tx.fetch_optional(FIND_BY_USERNAME, &[name.as_str().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// The oldest user with this address, in whatever case, confirmed or not, switched off or not.
+pub async fn find_by_address(tx: &mut Tx, address: &Email) -> Result<Option<User>, StoreError> {
+    tx.fetch_optional(FIND_BY_ADDRESS, &[address.as_str().into()]).await?.as_ref().map(read).transpose()
 }
 
 /// The users behind the identifier `after`, oldest first.

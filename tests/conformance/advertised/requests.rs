@@ -47,7 +47,7 @@ async fn section_2_each_response_mode_that_is_named_brings_a_code_and_no_other_d
 #[tokio::test]
 async fn section_3_each_prompt_that_is_named_is_followed_and_no_other_is(
     #[values(Sqlite, Postgres)] database: Database,
-    #[values(Setup::Strict, Setup::Usual)] setup: Setup,
+    #[values(Setup::Open, Setup::Strict, Setup::Usual)] setup: Setup,
 ) {
     let told = Told::of(setup, database).await;
     let shop = told.shop().await;
@@ -60,6 +60,7 @@ async fn section_3_each_prompt_that_is_named_is_followed_and_no_other_is(
         let answer = visitor.open(&path).await;
         let asked = ["login", "consent"].map(|form| answer.text().contains(&format!("id=\"{form}\"")));
         match prompt.as_str() {
+            "create" => assert!(answer.text().contains("id=\"sign-up\""), "{}", answer.text()),
             "consent" => assert_eq!(asked, [false, true], "{}", answer.text()),
             "login" | "select_account" => assert_eq!(asked, [true, false], "{prompt}: {}", answer.text()),
             "none" => {
@@ -69,7 +70,10 @@ async fn section_3_each_prompt_that_is_named_is_followed_and_no_other_is(
             other => panic!("nobody knows what {other} asks"),
         }
     }
-    for prompt in ["create", "signup", "Login"] {
+    assert_eq!(told.names("prompt_values_supported", "create"), setup == Setup::Open);
+    let refused =
+        if setup == Setup::Open { &["signup", "Login"][..] } else { &["create", "signup", "Login"] };
+    for prompt in refused {
         assert!(!told.names("prompt_values_supported", prompt), "{prompt}");
         let request = AuthorizeRequest::of(&shop).with("prompt", prompt);
         assert_eq!(told.refusal(&shop, &request).await, "invalid_request", "{prompt}");

@@ -19,6 +19,7 @@ mod details_types;
 mod document;
 pub(crate) mod guard;
 mod initial_tokens;
+mod invitations;
 pub(crate) mod live;
 mod organisations;
 mod path;
@@ -127,6 +128,10 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "read"), routes!(consents::list))
         .at(may("users", "update"), routes!(consents::withdraw))
         .at(may("users", "delete"), routes!(users::delete))
+        .at(may("users", "read"), routes!(invitations::list))
+        .at(may("users", "create"), routes!(invitations::create))
+        .at(may("users", "create"), routes!(invitations::send))
+        .at(may("users", "delete"), routes!(invitations::delete))
         .at(may("clients", "read"), routes!(clients::list))
         .at(may("clients", "create"), routes!(clients::create))
         .at(may("clients", "read"), routes!(clients::show))

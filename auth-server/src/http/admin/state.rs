@@ -6,6 +6,7 @@ use crate::services::apis::ApiService;
 use crate::services::assignments::AssignmentService;
 use crate::services::audit::AuditService;
 use crate::services::clients::ClientService;
+use crate::services::invitations::InvitationService;
 use crate::services::organisations::OrganisationService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::inventory::InventoryService;
@@ -23,10 +24,17 @@ pub(crate) struct AdminState {
     pub(crate) programs: Programs,
     pub(crate) inventories: InventoryService,
     pub(crate) organisations: OrganisationService,
+    pub(crate) people: People,
     pub(crate) policies: PolicyService,
     pub(crate) questions: QuestionService,
     pub(crate) records: Records,
     pub(crate) roles: RoleService,
+}
+
+/// The people who sign in.
+#[derive(Clone)]
+pub(crate) struct People {
+    pub(crate) invitations: InvitationService,
     pub(crate) users: UserService,
 }
 
@@ -74,6 +82,12 @@ impl FromRef<AdminState> for InventoryService {
     }
 }
 
+impl FromRef<AdminState> for InvitationService {
+    fn from_ref(state: &AdminState) -> Self {
+        state.people.invitations.clone()
+    }
+}
+
 impl FromRef<AdminState> for OrganisationService {
     fn from_ref(state: &AdminState) -> Self {
         state.organisations.clone()
@@ -112,6 +126,6 @@ impl FromRef<AdminState> for SignOutService {
 
 impl FromRef<AdminState> for UserService {
     fn from_ref(state: &AdminState) -> Self {
-        state.users.clone()
+        state.people.users.clone()
     }
 }

@@ -27,7 +27,7 @@ use crate::domain::signing::SigningAlg;
 use crate::http::admin::document::{PERMISSION, operations};
 use crate::http::admin::guard::{GuardParts, build};
 use crate::http::admin::live::LiveCheck;
-use crate::http::admin::state::{AdminState, Programs, Records};
+use crate::http::admin::state::{AdminState, People, Programs, Records};
 use crate::http::admin::{mounted, router};
 use crate::http::dpop::{self, Proofs};
 use crate::keys::jwt::JwtType;
@@ -176,6 +176,7 @@ fn state(trial: &Trial) -> AdminState {
         },
         inventories: trial.inventories(),
         organisations: trial.organisations(),
+        people: People { invitations: trial.invitations(), users: trial.users.clone() },
         policies: trial.policies(),
         questions: QuestionService::new(trial.store.clone()),
         records: Records {
@@ -183,7 +184,6 @@ fn state(trial: &Trial) -> AdminState {
             sign_outs: SignOutService::new(trial.store.clone()),
         },
         roles: trial.roles(),
-        users: trial.users.clone(),
     }
 }
 
@@ -192,6 +192,7 @@ fn named(path: &str) -> String {
     let digits = "0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
     [
         ("{user}", "usr_"),
+        ("{invitation}", "inv_"),
         ("{client}", "cli_"),
         ("{api}", "api_"),
         ("{role}", "rol_"),

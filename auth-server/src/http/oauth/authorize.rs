@@ -104,6 +104,7 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
         AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
             pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None })
         }
+        AuthorizeOutcome::SignUp(interaction) => pages.go(&format!("/sign-up?interaction={interaction}")),
         AuthorizeOutcome::Told(told) => {
             let status = StatusCode::BAD_REQUEST;
             let (code, reason) = (told.error.code().as_str(), told.error.to_string());

@@ -32,6 +32,8 @@ struct LoginPage {
     next: Option<String>,
     /// Whether who forgot the password can have a letter.
     recovers: bool,
+    /// Whether everybody can make an account.
+    signs_up: bool,
     csrf_token: String,
     username: String,
 }
@@ -177,7 +179,8 @@ impl Desk {
         switching: bool,
     ) -> Result<Shown, InteractionError> {
         let mut page = LoginPage {
-            recovers: self.recovery.is_on(),
+            recovers: self.by_letter.recovery.is_on(),
+            signs_up: self.by_letter.sign_up.is_open(),
             csrf_token: self.guard.token(&visit.browser),
             ..LoginPage::default()
         };
@@ -238,7 +241,7 @@ impl Desk {
 const fn reason(reason: LoginReason) -> Option<&'static str> {
     match reason {
         LoginReason::ChooseAccount => Some("choose_account"),
-        LoginReason::NotSignedIn => None,
+        LoginReason::NewAccount | LoginReason::NotSignedIn => None,
         LoginReason::Requested | LoginReason::TooOld | LoginReason::TooWeak => Some("again"),
         LoginReason::WrongPerson => Some("wrong_person"),
     }
@@ -263,7 +266,7 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.push(LoginPage { recovers: true, ..asked() });
+    samples.push(LoginPage { recovers: true, signs_up: true, ..asked() });
     samples.extend(
         ["approvals", "device", "ready", "renewed"].map(|why| LoginPage { reason: Some(why), ..asked() }),
     );

@@ -18,6 +18,7 @@ mod recover;
 mod rulebooks;
 mod rules;
 mod setup;
+mod sign_up;
 mod verify;
 mod when;
 
@@ -38,7 +39,7 @@ use crate::http::pages::recover::RecoverDesk;
 use crate::http::pages::rules::RulesDesk;
 use crate::http::pages::setup::SetupDesk;
 use crate::http::render::Pages;
-use crate::http::state::{AppState, Console};
+use crate::http::state::{AppState, ByLetter, Console};
 use crate::services::account::AccountService;
 use crate::services::addresses::AddressService;
 use crate::services::authorize::AuthorizeService;
@@ -60,8 +61,7 @@ struct Desk {
     ciba: CibaService,
     account: AccountService,
     steps: SecondStepService,
-    recovery: RecoveryService,
-    addresses: AddressService,
+    by_letter: Arc<ByLetter>,
 }
 
 impl FromRef<AppState> for ApprovalDesk {
@@ -127,8 +127,7 @@ impl FromRef<AppState> for Desk {
             ciba: CibaService::from_ref(state),
             account: AccountService::from_ref(state),
             steps: SecondStepService::from_ref(state),
-            recovery: RecoveryService::from_ref(state),
-            addresses: AddressService::from_ref(state),
+            by_letter: <Arc<ByLetter>>::from_ref(state),
         }
     }
 }
@@ -180,6 +179,9 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/recover/new", get(recover::open).post(recover::set))
         .route("/recover/sent", get(recover::sent))
         .route("/setup", get(setup::show).post(setup::create))
+        .route("/sign-up", get(sign_up::show).post(sign_up::ask))
+        .route("/sign-up/new", get(sign_up::open).post(sign_up::create))
+        .route("/sign-up/sent", get(sign_up::sent))
         .route("/verify", get(verify::show).post(verify::confirm))
         .route("/verify/done", get(verify::done))
 }
@@ -248,6 +250,9 @@ mod tests {
         shown(rules::routes::samples(), &mut all).await;
         shown(rules::trial::samples(), &mut all).await;
         shown(setup::samples(), &mut all).await;
+        shown(sign_up::question_samples(), &mut all).await;
+        shown(sign_up::sent_samples(), &mut all).await;
+        shown(sign_up::new_samples(), &mut all).await;
         shown(verify::samples(), &mut all).await;
         all
     }
@@ -350,6 +355,7 @@ mod tests {
         assert_eq!(field("password.html", "password"), "current-password");
         assert_eq!(field("password.html", "new-password"), "new-password");
         assert_eq!(field("setup.html", "new-password"), "new-password");
+        assert_eq!(field("sign_up.html", "email"), "email");
         assert_eq!(field("recover.html", "username"), "username");
         let (_, html) = pages.iter().rfind(|(name, _)| *name == "recover_new.html").unwrap();
         assert!(html.contains("name=\"username\" autocomplete=\"username\" value=\"alice\""));

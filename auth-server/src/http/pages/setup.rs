@@ -102,16 +102,16 @@ impl SetupDesk {
     }
 }
 
-/// What the user can mend.
-struct Problem {
-    field: &'static str,
-    name: &'static str,
-    detail: Option<String>,
+/// What somebody who makes an account can mend.
+pub(super) struct Problem {
+    pub(super) field: &'static str,
+    pub(super) name: &'static str,
+    pub(super) detail: Option<String>,
 }
 
 impl Problem {
     /// The first field that cannot be accepted.
-    fn of(errors: &FieldErrors) -> Self {
+    pub(super) fn of(errors: &FieldErrors) -> Self {
         let first = errors.iter().next();
         match first.map(|error| (error.pointer.as_str(), error.code)) {
             Some(("/password", _)) => Self {
@@ -119,6 +119,10 @@ impl Problem {
                 name: "password",
                 detail: first.map(|error| sentence(&error.message)),
             },
+            Some(("/name", _)) => Self { field: "name", name: "bad_name", detail: None },
+            Some(("/username", "foreign")) => {
+                Self { field: "username", name: "foreign_address", detail: None }
+            }
             Some(("/username", "taken")) => Self { field: "username", name: "taken", detail: None },
             _ => Self { field: "username", name: "bad_username", detail: None },
         }
@@ -160,5 +164,7 @@ mod tests {
         assert_eq!(problem.detail.as_deref(), Some("A password has at least 15 characters."));
         assert_eq!(Problem::of(&FieldErrors::of("/username", "taken", "is taken")).name, "taken");
         assert_eq!(Problem::of(&FieldErrors::of("/username", "invalid", "no")).name, "bad_username");
+        assert_eq!(Problem::of(&FieldErrors::of("/username", "foreign", "no")).name, "foreign_address");
+        assert_eq!(Problem::of(&FieldErrors::of("/name", "invalid", "no")).field, "name");
     }
 }

@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 37] = [
+const TEMPLATES: [(&str, &str); 40] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -55,6 +55,9 @@ const TEMPLATES: [(&str, &str); 37] = [
     ("security.html", include_str!("../../../templates/security.html")),
     ("sessions.html", include_str!("../../../templates/sessions.html")),
     ("setup.html", include_str!("../../../templates/setup.html")),
+    ("sign_up.html", include_str!("../../../templates/sign_up.html")),
+    ("sign_up_new.html", include_str!("../../../templates/sign_up_new.html")),
+    ("sign_up_sent.html", include_str!("../../../templates/sign_up_sent.html")),
     ("told.html", include_str!("../../../templates/told.html")),
     ("try.html", include_str!("../../../templates/try.html")),
     ("verify.html", include_str!("../../../templates/verify.html")),

@@ -19,7 +19,7 @@ pub(crate) const PAGE: usize = 50;
 const MOST_READ: u32 = 200;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 28] = [
+const WORDS: [(Action, Outcome, &str); 30] = [
     (Action::AddressConfirmed, Success, "address_confirmed"),
     (Action::AddressProofRequested, Refused, "address_proof_refused"),
     (Action::AddressProofRequested, Success, "address_proof_requested"),
@@ -42,11 +42,13 @@ const WORDS: [(Action, Outcome, &str); 28] = [
     (Action::SetupCompleted, Success, "set_up"),
     (Action::SignIn, Refused, "sign_in_refused"),
     (Action::SignIn, Success, "sign_in"),
+    (Action::SignUpRequested, Refused, "sign_up_refused"),
     (Action::UserCreated, Success, "created"),
     (Action::UserDisabled, Success, "disabled"),
     (Action::UserEnabled, Success, "enabled"),
     (Action::UserImpersonated, Success, "impersonated"),
     (Action::UserSignedOut, Success, "signed_out"),
+    (Action::UserSignedUp, Success, "signed_up"),
     (Action::UserUpdated, Success, "updated"),
 ];
 

@@ -15,6 +15,8 @@ use crate::services::visit::LiveSession;
 pub(crate) enum LoginReason {
     /// The application asked for a choice of accounts.
     ChooseAccount,
+    /// The application asked for a new account.
+    NewAccount,
     /// Nobody is signed in.
     NotSignedIn,
     /// The application asked for a new sign-in.
@@ -97,7 +99,9 @@ pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now
 }
 
 fn reason_against(request: &AuthorizeRequest, seen: Seen<'_>, now: Timestamp) -> Option<LoginReason> {
-    if request.asks_for(Prompt::Login) {
+    if request.asks_for(Prompt::Create) {
+        Some(LoginReason::NewAccount)
+    } else if request.asks_for(Prompt::Login) {
         Some(LoginReason::Requested)
     } else if request.asks_for(Prompt::SelectAccount) {
         Some(LoginReason::ChooseAccount)
@@ -214,6 +218,7 @@ mod tests {
         assert_eq!(older(&request(&[Prompt::Login], None), 0), SignIn::Needed(LoginReason::Requested));
         let choose = request(&[Prompt::SelectAccount], None);
         assert_eq!(older(&choose, 0), SignIn::Needed(LoginReason::ChooseAccount));
+        assert_eq!(older(&request(&[Prompt::Create], None), 0), SignIn::Needed(LoginReason::NewAccount));
     }
 
     #[test]
@@ -228,9 +233,12 @@ mod tests {
     #[test]
     fn a_new_sign_in_answers_every_wish_for_one() {
         let live = live(1, NOW);
-        for request in
-            [request(&[Prompt::Login], None), request(&[], Some(0)), request(&[Prompt::SelectAccount], None)]
-        {
+        for request in [
+            request(&[Prompt::Login], None),
+            request(&[], Some(0)),
+            request(&[Prompt::SelectAccount], None),
+            request(&[Prompt::Create], None),
+        ] {
             assert_eq!(sign_in(&request, Some(seen(&live, SessionAge::SignedInSince)), NOW), SignIn::Done);
         }
     }

@@ -106,7 +106,12 @@ impl AuthorizeService {
         match (self.sign_in(&flow), flow.visit.session.as_ref()) {
             (SignIn::Refused(error), _) => self.refuse(flow, error).await,
             (SignIn::Needed(_), _) | (SignIn::Done, None) => {
-                self.kept(flow, None).await.map(AuthorizeOutcome::Login)
+                let next = if flow.request.creates(self.settings.sign_up) {
+                    AuthorizeOutcome::SignUp
+                } else {
+                    AuthorizeOutcome::Login
+                };
+                self.kept(flow, None).await.map(next)
             }
             (SignIn::Done, Some(live)) => match self.consent_need(&flow, live).await? {
                 ConsentNeed::None => self.finish(&flow, live, None).await,

@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::SignUp;
 use crate::domain::client::{Client, KeySource};
 use crate::domain::client_protocol::PushedRequests;
 use crate::domain::clock::Timestamp;
@@ -56,6 +57,8 @@ pub(crate) enum AuthorizeOutcome {
     Login(InteractionId),
     /// To the client, with a code or an error.
     Reply(Reply),
+    /// To the page for making an account.
+    SignUp(InteractionId),
     /// To a page that tells the person first where the error would lead: nobody vouches for the client.
     Told(Told),
 }
@@ -103,6 +106,8 @@ pub(crate) struct AuthorizeSettings {
     pub(crate) pushed_request_ttl: Duration,
     /// Whether requests have to be pushed, of every client.
     pub(crate) pushed_requests: PushedRequests,
+    /// How people come to accounts.
+    pub(crate) sign_up: SignUp,
 }
 
 /// Answers authorization requests.
@@ -298,6 +303,7 @@ impl AuthorizeService {
     ) -> Result<AuthorizeRequest, Stop> {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
+        request.requires(self.settings.sign_up)?;
         request.reach = self.reach(&draft.resources, parameters, client).await?;
         request.scopes = self.scopes_there(&request).await?;
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;

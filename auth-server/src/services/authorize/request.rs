@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::SignUp;
 use crate::domain::claim::ClaimSet;
 use crate::domain::claims::{OFFLINE_ACCESS, OPENID};
 use crate::domain::client::{Client, GrantType};
@@ -55,6 +56,17 @@ impl AuthorizeRequest {
         self.prompt.contains(&prompt)
     }
 
+    /// Whether a new account is asked for, where people make accounts in this way.
+    pub(super) fn creates(&self, sign_up: SignUp) -> bool {
+        sign_up.is_open() && self.asks_for(Prompt::Create)
+    }
+
+    /// Refuses what does not work where people make accounts in this way (OpenID Connect Core §3.1.2.1, Initiating User Registration
+    /// 1.0 §4).
+    pub(super) fn requires(&self, sign_up: SignUp) -> Result<(), RequestError> {
+        if self.asks_for(Prompt::Create) && !sign_up.is_open() { Err(RequestError::Create) } else { Ok(()) }
+    }
+
     /// The claims that are asked for one by one, and that the scopes do not reveal.
     pub(crate) fn single_claims(&self) -> ClaimSet {
         self.wishes.claims.single.all().beyond(&self.scopes)
@@ -80,22 +92,30 @@ pub(crate) struct ReturnAddress {
     pub(crate) mode: ResponseMode,
 }
 
-/// What a client asks about the person (OpenID Connect Core §3.1.2.1).
+/// What a client asks about the person (OpenID Connect Core §3.1.2.1; `create`: Initiating User Registration 1.0 §4).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Prompt {
     Consent,
+    Create,
     Login,
     None,
     SelectAccount,
 }
 
 impl Prompt {
-    pub(crate) const ALL: [Self; 4] = [Self::Consent, Self::Login, Self::None, Self::SelectAccount];
+    const ALL: [Self; 5] = [Self::Consent, Self::Create, Self::Login, Self::None, Self::SelectAccount];
+
+    /// Those that work where people make accounts in this way.
+    pub(crate) fn supported(sign_up: SignUp) -> Vec<&'static str> {
+        let works = |prompt: &Self| *prompt != Self::Create || sign_up.is_open();
+        Self::ALL.into_iter().filter(works).map(Self::as_str).collect()
+    }
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Consent => "consent",
+            Self::Create => "create",
             Self::Login => "login",
             Self::None => "none",
             Self::SelectAccount => "select_account",
@@ -244,9 +264,7 @@ fn prompts(raw: Option<&str>) -> Result<BTreeSet<Prompt>, RequestError> {
     let prompts = raw
         .into_iter()
         .flat_map(|raw| raw.split(' '))
-        .map(|word| {
-            known(word).ok_or(if word == "create" { RequestError::Create } else { RequestError::Prompt })
-        })
+        .map(|word| known(word).ok_or(RequestError::Prompt))
         .collect::<Result<BTreeSet<_>, _>>()?;
     // OpenID Connect Core §3.1.2.1: none stands alone.
     if prompts.contains(&Prompt::None) && prompts.len() > 1 { Err(RequestError::Prompt) } else { Ok(prompts) }
@@ -452,11 +470,20 @@ mod tests {
     #[test]
     fn prompt_none_stands_alone_and_unknown_prompts_are_refused() {
         assert!(with("prompt=none").unwrap().asks_for(Prompt::None));
-        for prompt in ["none+login", "login++consent", "LOGIN"] {
+        for prompt in ["none+login", "none+create", "login++consent", "LOGIN"] {
             assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Prompt), "{prompt}");
         }
-        for prompt in ["create", "login+create"] {
-            assert_eq!(with(&format!("prompt={prompt}")), Err(RequestError::Create), "{prompt}");
+    }
+
+    #[test]
+    fn an_account_is_asked_for_only_where_everybody_makes_one() {
+        for (sign_up, works) in [(SignUp::Closed, false), (SignUp::Invitation, false), (SignUp::Open, true)] {
+            assert_eq!(Prompt::supported(sign_up).contains(&"create"), works, "{sign_up:?}");
+            for prompt in ["create", "login+create"] {
+                let request = with(&format!("prompt={prompt}")).unwrap();
+                assert_eq!(request.requires(sign_up), if works { Ok(()) } else { Err(RequestError::Create) });
+            }
+            assert_eq!(with("prompt=login").unwrap().requires(sign_up), Ok(()));
         }
     }
 

@@ -83,6 +83,14 @@ impl Addressee {
         let email = user.email.clone()?;
         Some(Self { mailbox: Mailbox::new(&user.name, email), user: Some(user.id.clone()) })
     }
+
+    /// The same, greeted by name only where somebody said that the address is theirs: what an account calls itself is no greeting for a
+    /// stranger.
+    pub(crate) fn of_reader(user: &User) -> Option<Self> {
+        let name = if user.email_verified_at.is_some() { user.name.as_str() } else { "" };
+        let mailbox = Mailbox::new(name, user.email.clone()?);
+        Some(Self { mailbox, user: Some(user.id.clone()) })
+    }
 }
 
 impl MailService {

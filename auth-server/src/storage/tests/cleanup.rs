@@ -3,6 +3,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::ciba_requests::request;
+use super::invitations::invitation;
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::backchannel::NoticeState;
 use crate::domain::clock::Timestamp;
@@ -19,7 +20,7 @@ use crate::storage::leases::Lease;
 use crate::storage::mail_outbox::{self, NewLetter};
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{ciba_requests, grants, interactions, jobs, logout_notices, sessions};
+use crate::storage::{ciba_requests, grants, interactions, invitations, jobs, logout_notices, sessions};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -77,6 +78,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         created_at: fixture.now(),
         expires_at: end,
     };
+    let invited = invitation(fixture, end);
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
     let lease = Lease { token: "t".to_owned(), until: end };
     fixture
@@ -85,6 +87,7 @@ async fn fill(fixture: &Fixture) -> Grant {
                 ciba_requests::insert(tx, &asked).await?;
                 assert!(device_authorizations::insert(tx, &device).await?);
                 interactions::insert(tx, &flow).await?;
+                invitations::insert(tx, &invited, &code).await?;
                 refresh_tokens::insert(tx, &token).await?;
                 single_use::issue(tx, Purpose::AuthorizationCode, &code, &1, end).await?;
                 tx.revoke(Revocation::of_token("jti", end));
@@ -127,10 +130,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 10]);
+    assert_eq!(gone(end).await, [0; 11]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]

@@ -14,6 +14,7 @@ mod devices;
 mod flows;
 mod handles;
 mod inventories;
+mod invitations;
 mod jobs;
 mod logout_notices;
 mod mail_outbox;

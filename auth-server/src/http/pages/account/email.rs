@@ -50,7 +50,7 @@ pub(in crate::http::pages) async fn change(
     let Some(live) = &visitor.visit.session else {
         return visitor.answer(desk.pages.go(&Next::Profile.login()));
     };
-    if !desk.addresses.is_on() {
+    if !desk.by_letter.addresses.is_on() {
         return desk.email_page(&visitor, live, (None, ""));
     }
     let proof = PasswordProof {
@@ -60,7 +60,7 @@ pub(in crate::http::pages) async fn change(
         visit: &visitor.visit,
     };
     let typed = fields.text("email");
-    let problem = match desk.addresses.change(typed, &proof).await {
+    let problem = match desk.by_letter.addresses.change(typed, &proof).await {
         Ok(()) => return visitor.answer(desk.pages.go("/account/profile?notice=address_sent")),
         Err(AddressError::Invalid(_)) => "invalid",
         Err(AddressError::Same) => "same",
@@ -82,7 +82,7 @@ pub(in crate::http::pages) async fn send_again(
     let Some(live) = &visitor.visit.session else {
         return visitor.answer(desk.pages.go(&Next::Profile.login()));
     };
-    match desk.addresses.ask(&live.user, visitor.traits().user_agent, &visitor.visit).await {
+    match desk.by_letter.addresses.ask(&live.user, visitor.traits().user_agent, &visitor.visit).await {
         Ok(()) => visitor.answer(desk.pages.go("/account/profile?notice=confirmation_sent")),
         Err(LoginError::Throttled(wait)) => failure::throttled(&desk.pages, id, wait.retry_after),
         Err(error) => failure::fault(&desk.pages, id, &error),
@@ -99,7 +99,7 @@ impl Desk {
         let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let page = EmailPage {
             problem,
-            is_on: self.addresses.is_on(),
+            is_on: self.by_letter.addresses.is_on(),
             address: live.user.email.as_ref().map(|email| email.as_str().to_owned()),
             username: live.user.username.as_str().to_owned(),
             typed: typed.to_owned(),

@@ -156,7 +156,7 @@ impl Desk {
         MailShown {
             address: live.user.email.as_ref().map(|email| email.as_str().to_owned()),
             is_confirmed: live.user.email_verified_at.is_some(),
-            is_on: self.addresses.is_on(),
+            is_on: self.by_letter.addresses.is_on(),
         }
     }
 }
