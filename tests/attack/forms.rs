@@ -1,5 +1,6 @@
 //! Group XS and HT, as far as pages and headers exist: what people typed stays text, and every answer is armoured.
 
+use portcullis_server::config::{SignUp, Transport};
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -23,7 +24,11 @@ fn assert_harmless(page: &Answer, what: &str) {
 #[rstest]
 #[tokio::test]
 async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database: Database) {
-    let server = TestServer::start_on(database).await;
+    let server = TestServer::start_with(database, |config| {
+        config.reach.mail.transport = Transport::Folder;
+        config.reach.accounts.sign_up = SignUp::Open;
+    })
+    .await;
     let shop = server.admin.web_client(&[]).await;
     let names = [
         "state",
@@ -61,6 +66,9 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         "/verify",
         "/verify/done",
         "/recover/sent",
+        "/sign-up",
+        "/sign-up/new",
+        "/sign-up/sent",
         "/setup",
         "/account",
         "/account/apps",

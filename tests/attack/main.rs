@@ -37,6 +37,8 @@ mod secrets;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod sign_up;
+#[cfg(test)]
 mod tokens;
 
 use portcullis_tests::agent::Answer;

@@ -27,6 +27,8 @@ mod second_step;
 #[cfg(test)]
 mod sign_outs;
 #[cfg(test)]
+mod sign_up;
+#[cfg(test)]
 mod simple;
 #[cfg(test)]
 mod suite;

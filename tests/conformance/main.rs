@@ -65,6 +65,8 @@ mod oidc_core_userinfo;
 #[cfg(test)]
 mod oidc_discovery;
 #[cfg(test)]
+mod oidc_prompt_create;
+#[cfg(test)]
 mod oidc_registration;
 #[cfg(test)]
 mod oidc_registration_signing;

@@ -159,6 +159,8 @@ async fn addresses_and_forms_that_cannot_be_read_get_a_page_with_a_reference(
         "/recover/new",
         "/verify",
         "/setup",
+        "/sign-up",
+        "/sign-up/new",
         "/admin/policies/%61",
     ] {
         let foreign = server.machine.request(Method::POST, path).header("origin", "https://evil.test");

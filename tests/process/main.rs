@@ -44,6 +44,8 @@ mod guard_walk;
 mod import;
 mod instructions;
 #[cfg(test)]
+mod invitations;
+#[cfg(test)]
 mod later;
 #[cfg(test)]
 mod mail;
