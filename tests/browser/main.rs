@@ -19,6 +19,8 @@ mod looks;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod sanitized;

@@ -8,8 +8,10 @@ use portcullis_server::config::SignUp;
 use portcullis_tests::admin::RegisteredApi;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::passkey::Passkey;
 use portcullis_tests::post_office::PostOffice;
 use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::login_form;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -40,6 +42,7 @@ fn changes() -> Vec<Change> {
         ("POST /users/{user}/sign-out", json!({}), Some("user.signed_out")),
         // There is none, so nothing changes; what it does where there is one: see the tests of the second step.
         ("DELETE /users/{user}/second-step", Value::Null, None),
+        ("DELETE /users/{user}/passkeys/{passkey}", Value::Null, Some("passkey.removed")),
         ("POST /users/{user}/disable", json!({}), Some("user.disabled")),
         ("POST /users/{user}/enable", json!({}), Some("user.enabled")),
         ("POST /clients", shop("Shop"), Some("client.created")),
@@ -143,6 +146,17 @@ async fn announced(server: &TestServer, api: &str) -> String {
     digest
 }
 
+/// Adds a passkey as the owner of the account, and gives its identifier.
+async fn added_passkey(server: &TestServer, user: &str) -> String {
+    let mut owner = server.visitor();
+    let page = owner.open("/login").await;
+    let signed_in = owner.submit(&login_form(&page, "bea", "violet anchor harbour")).await;
+    assert_eq!(signed_in.status, 303, "{}", signed_in.text());
+    Passkey::add(&mut owner, &server.issuer).await;
+    let listed = server.admin.get(&format!("/users/{user}/passkeys")).await.json();
+    listed["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
 #[rstest]
 #[tokio::test]
 async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: Database) {
@@ -161,6 +175,10 @@ async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: D
         if route.contains("{digest}") && !made.0.contains_key("digest") {
             let digest = announced(&server, &made.0["api"]).await;
             made.0.insert("digest".to_owned(), digest);
+        }
+        if route.contains("{passkey}") {
+            let passkey = added_passkey(&server, &made.0["user"]).await;
+            made.0.insert("passkey".to_owned(), passkey);
         }
         let before = newest(&server).await["seq"].as_u64().unwrap();
         let (method, path) = route.split_once(' ').unwrap();

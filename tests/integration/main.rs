@@ -54,6 +54,8 @@ mod mail;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod recovery;

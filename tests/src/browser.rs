@@ -139,6 +139,33 @@ impl Browser {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
+    /// Plugs in a device that keeps passkeys, whose owner unlocks it whenever it is asked. Gives its name.
+    ///
+    /// # Panics
+    ///
+    /// When chromedriver has none.
+    pub async fn add_authenticator(&self) -> String {
+        let device = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "isUserConsenting": true,
+        });
+        let call = Call { path: "webauthn/authenticator", body: device };
+        let name = self.client.issue_cmd(call).await.expect("chromedriver has such a device");
+        name.as_str().expect("a device has a name").to_owned()
+    }
+
+    /// Whether somebody is there who unlocks a device at once; else it waits.
+    pub async fn attend(&self, device: &str, is_there: bool) {
+        let presence = json!({ "authenticatorId": device, "enabled": is_there });
+        self.devtools("WebAuthn.setAutomaticPresenceSimulation", presence).await;
+    }
+
+    /// How many passkeys a device keeps.
+    pub async fn passkeys_of(&self, device: &str) -> usize {
+        let kept = self.devtools("WebAuthn.getCredentials", json!({ "authenticatorId": device })).await;
+        kept.get("credentials").and_then(Value::as_array).map_or(0, Vec::len)
+    }
+
     async fn devtools(&self, command: &'static str, parameters: Value) -> Value {
         let call = Call { path: "goog/cdp/execute", body: json!({ "cmd": command, "params": parameters }) };
         self.client.issue_cmd(call).await.unwrap_or_else(|error| panic!("{command}: {error}"))

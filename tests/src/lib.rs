@@ -31,6 +31,7 @@ pub mod landing;
 pub mod log;
 pub mod markup;
 pub mod party;
+pub mod passkey;
 pub mod pinged;
 pub mod post_office;
 pub mod process;

@@ -13,6 +13,8 @@ use crate::services::assignments::AssignmentService;
 use crate::services::known_device::DeviceProof;
 use crate::services::login::{LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
+use crate::services::passkeys::own::{PasskeyParts, PasskeyService};
+use crate::services::passkeys::party::RelyingParty;
 use crate::services::password::HashError;
 use crate::services::recovery::{LetterLimits, RecoveryParts, RecoveryService};
 use crate::services::second_step::StepKeys;
@@ -43,6 +45,7 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
         steps: StepKeys::new(sealer.clone()),
+        passkeys: RelyingParty::new(&issuer, sealer),
     };
     let account = AccountService::new(
         store.clone(),
@@ -57,6 +60,12 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         account: account.clone(),
         mail: ground.mail.clone(),
         issuer: issuer.host().to_owned(),
+    };
+    let passkeys = PasskeyParts {
+        party: parts.passkeys.clone(),
+        account: account.clone(),
+        mail: ground.mail.clone(),
+        entropy: entropy.clone(),
     };
     let login = LoginService::new(store.clone(), config.sessions.clone(), parts);
     let limits = LetterLimits::new(&config.limits, clock, entropy);
@@ -86,6 +95,7 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
         account,
+        passkeys: PasskeyService::new(store.clone(), passkeys),
         steps: SecondStepService::new(store.clone(), steps),
         by_letter: Arc::new(ByLetter {
             recovery: RecoveryService::new(store.clone(), recovery),

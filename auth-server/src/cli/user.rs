@@ -2,6 +2,7 @@
 
 mod import;
 mod invite;
+mod passkeys;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,6 +14,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{self, Table};
 use crate::cli::prompt::PasswordSource;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::PasskeyId;
 use crate::domain::user::User as Account;
 use crate::services::paging::PageQuery;
 use crate::services::provision::UserOrder;
@@ -54,7 +56,19 @@ pub(crate) enum User {
         #[command(flatten)]
         password: PasswordSource,
     },
-    /// Removes the second step of an account, for somebody who lost the app and the recovery codes. Whoever was signed in is no longer.
+    /// Prints the passkeys of an account.
+    Passkeys {
+        /// What the person types to sign in.
+        username: String,
+    },
+    /// Removes a passkey of an account. Whoever was signed in is no longer.
+    RemovePasskey {
+        /// What the person types to sign in.
+        username: String,
+        /// Which: see `portcullis user passkeys`.
+        passkey: PasskeyId,
+    },
+    /// Removes the second step of an account and its passkeys, for somebody who lost all that passes it. Whoever was signed in is no longer.
     ResetSecondStep {
         /// What the person types to sign in.
         username: String,
@@ -129,12 +143,18 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
             let user = named(&app, username).await?;
             Ok(app.users().set_password(&user.id, &password, &operator()).await?)
         }
+        User::Passkeys { username } => passkeys::list(context, username).await,
+        User::RemovePasskey { username, passkey } => passkeys::remove(context, username, passkey).await,
         User::ResetSecondStep { username } => {
             let app = context.existing_app().await?;
             let user = named(&app, username).await?;
             let was_there = app.users().reset_second_step(&user.id, &operator()).await?;
             let value = json!({ "username": username, "removed": was_there });
-            let said = if was_there { "has no second step any more" } else { "had no second step" };
+            let said = if was_there {
+                "has neither second step nor passkeys any more"
+            } else {
+                "had no second step"
+            };
             output::done(context.format, &value, &format!("{username} {said}"))
         }
         User::Uninvite { invitation } => invite::take_back(context, invitation).await,

@@ -200,6 +200,9 @@ pub enum AuditAction {
     LogoutUndelivered,
     MailUndelivered,
     OrganisationCreated,
+    PasskeyAdded,
+    PasskeyRemoved,
+    PasskeyRenamed,
     PasswordChanged,
     PasswordResetRequested,
     PolicyActivated,
@@ -237,7 +240,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 76] = [
+const ACTIONS: [(AuditAction, &str); 79] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::AddressConfirmed, "address.confirmed"),
     (AuditAction::AddressProofRequested, "address.proof_requested"),
@@ -279,6 +282,9 @@ const ACTIONS: [(AuditAction, &str); 76] = [
     (AuditAction::LogoutUndelivered, "logout.undelivered"),
     (AuditAction::MailUndelivered, "mail.undelivered"),
     (AuditAction::OrganisationCreated, "organisation.created"),
+    (AuditAction::PasskeyAdded, "passkey.added"),
+    (AuditAction::PasskeyRemoved, "passkey.removed"),
+    (AuditAction::PasskeyRenamed, "passkey.renamed"),
     (AuditAction::PasswordChanged, "password.changed"),
     (AuditAction::PasswordResetRequested, "password.reset_requested"),
     (AuditAction::PolicyActivated, "policy.activated"),

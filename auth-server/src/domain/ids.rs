@@ -175,6 +175,10 @@ pub enum InitialTokenKind {}
 pub enum InvitationKind {}
 /// Names a sign-in that waits for its second step.
 pub enum StepKind {}
+/// Names a passkey of an account.
+pub enum PasskeyKind {}
+/// Names what an authenticator is asked to sign.
+pub enum ChallengeKind {}
 
 impl Kind for UserKind {
     const PREFIX: &'static str = "usr_";
@@ -231,6 +235,12 @@ impl Kind for InvitationKind {
 impl Kind for StepKind {
     const PREFIX: &'static str = "stp_";
 }
+impl Kind for PasskeyKind {
+    const PREFIX: &'static str = "pky_";
+}
+impl Kind for ChallengeKind {
+    const PREFIX: &'static str = "chg_";
+}
 
 /// Identifier of a user.
 pub type UserId = Id<UserKind>;
@@ -266,6 +276,10 @@ pub type InitialTokenId = Id<InitialTokenKind>;
 pub type InvitationId = Id<InvitationKind>;
 /// Identifier of a sign-in that waits for its second step.
 pub type StepId = Id<StepKind>;
+/// Identifier of a passkey of an account.
+pub type PasskeyId = Id<PasskeyKind>;
+/// Identifier of what an authenticator is asked to sign.
+pub type ChallengeId = Id<ChallengeKind>;
 
 impl ClientId {
     /// The address of the document that describes the client, if that is what names it.

@@ -52,6 +52,20 @@ pub enum Letter {
         /// Until when it works, which is longer than the letter is tried.
         until: Timestamp,
     },
+    /// A passkey was added to the account.
+    PasskeyAdded {
+        /// From where.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+    },
+    /// A passkey of the account was removed, or all of them were.
+    PasskeyRemoved {
+        /// By whom.
+        by: ChangedBy,
+        /// When.
+        at: Timestamp,
+    },
     /// The password of the account was changed.
     PasswordChanged {
         /// By whom.
@@ -207,6 +221,8 @@ impl Letter {
             Self::AccountExists { .. } => "account_exists",
             Self::AddressChanged { .. } => "address_changed",
             Self::Invitation { .. } => "invitation",
+            Self::PasskeyAdded { .. } => "passkey_added",
+            Self::PasskeyRemoved { .. } => "passkey_removed",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordKnown { .. } => "password_known",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -235,6 +251,8 @@ impl Letter {
     pub const fn lifetime(&self) -> Duration {
         match self {
             Self::AddressChanged { .. }
+            | Self::PasskeyAdded { .. }
+            | Self::PasskeyRemoved { .. }
             | Self::PasswordChanged { .. }
             | Self::PasswordKnown { .. }
             | Self::RecoveryCodeUsed { .. }

@@ -89,6 +89,12 @@ pub enum AuthMethod {
     /// A password.
     #[serde(rename = "pwd")]
     Password,
+    /// The key of a passkey. Nobody attests whether it lies in hardware, so neither `hwk` nor `swk` is said of it.
+    #[serde(rename = "pop")]
+    Possession,
+    /// The device made sure that its owner is there.
+    #[serde(rename = "user")]
+    Presence,
 }
 
 impl AuthMethod {
@@ -98,7 +104,14 @@ impl AuthMethod {
             Self::Mfa => "mfa",
             Self::OneTimeCode => "otp",
             Self::Password => "pwd",
+            Self::Possession => "pop",
+            Self::Presence => "user",
         }
+    }
+
+    /// What a passkey proves: the device holds the key, and its owner unlocked it there. These are two factors.
+    pub fn of_passkey() -> Vec<Self> {
+        vec![Self::Possession, Self::Presence, Self::Mfa]
     }
 }
 
@@ -108,7 +121,7 @@ pub enum Acr {
     /// One factor.
     #[serde(rename = "urn:portcullis:acr:1fa")]
     OneFactor,
-    /// Two factors: a password, and a code that counts once.
+    /// Two factors: a password and a code that counts once, or a passkey whose owner unlocked it.
     #[serde(rename = "urn:portcullis:acr:2fa")]
     TwoFactors,
 }
@@ -130,7 +143,7 @@ impl Acr {
         }
     }
 
-    /// What a proof of this strength is made of.
+    /// What a proof of this strength is made of that begins with a password.
     pub fn methods(self) -> Vec<AuthMethod> {
         match self {
             Self::OneFactor => vec![AuthMethod::Password],

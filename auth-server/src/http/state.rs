@@ -32,6 +32,7 @@ use crate::services::introspect::IntrospectionService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::names::NameService;
+use crate::services::passkeys::own::PasskeyService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
 use crate::services::policies::inventory::InventoryService;
@@ -177,6 +178,7 @@ pub(crate) struct Front {
     pub(crate) forms: FormGuard,
     pub(crate) login: LoginService,
     pub(crate) account: AccountService,
+    pub(crate) passkeys: PasskeyService,
     pub(crate) steps: SecondStepService,
     pub(crate) by_letter: Arc<ByLetter>,
 }
@@ -186,6 +188,12 @@ pub(crate) struct ByLetter {
     pub(crate) recovery: RecoveryService,
     pub(crate) addresses: AddressService,
     pub(crate) sign_up: SignUpService,
+}
+
+impl FromRef<AppState> for PasskeyService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.passkeys.clone()
+    }
 }
 
 impl FromRef<AppState> for SecondStepService {

@@ -17,7 +17,7 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 44] = [
+const TEMPLATES: [(&str, &str); 50] = [
     ("account_exists.html", include_str!("../../templates/mail/account_exists.html")),
     ("account_exists.subject", include_str!("../../templates/mail/account_exists.subject")),
     ("account_exists.txt", include_str!("../../templates/mail/account_exists.txt")),
@@ -29,6 +29,12 @@ const TEMPLATES: [(&str, &str); 44] = [
     ("invitation.txt", include_str!("../../templates/mail/invitation.txt")),
     ("layout.html", include_str!("../../templates/mail/layout.html")),
     ("layout.txt", include_str!("../../templates/mail/layout.txt")),
+    ("passkey_added.html", include_str!("../../templates/mail/passkey_added.html")),
+    ("passkey_added.subject", include_str!("../../templates/mail/passkey_added.subject")),
+    ("passkey_added.txt", include_str!("../../templates/mail/passkey_added.txt")),
+    ("passkey_removed.html", include_str!("../../templates/mail/passkey_removed.html")),
+    ("passkey_removed.subject", include_str!("../../templates/mail/passkey_removed.subject")),
+    ("passkey_removed.txt", include_str!("../../templates/mail/passkey_removed.txt")),
     ("password_changed.html", include_str!("../../templates/mail/password_changed.html")),
     ("password_changed.subject", include_str!("../../templates/mail/password_changed.subject")),
     ("password_changed.txt", include_str!("../../templates/mail/password_changed.txt")),
@@ -213,13 +219,16 @@ impl<'a> Facts<'a> {
             Letter::Invitation { code, at, until } => {
                 Self { link: link_until(NEW_ACCOUNT, code, *until), ..facts(at, None) }
             }
-            Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
+            Letter::PasskeyAdded { address, at }
+            | Letter::PasskeyRemoved { by: ChangedBy::Owner { address }, at }
+            | Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
             | Letter::PasswordKnown { address, at }
             | Letter::RecoveryCodesMade { address, at }
             | Letter::SecondStepAdded { address, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
             | Letter::SignInFromNewDevice { address, at } => facts(at, Some(address)),
-            Letter::PasswordChanged { by: ChangedBy::Administrator, at }
+            Letter::PasskeyRemoved { by: ChangedBy::Administrator, at }
+            | Letter::PasswordChanged { by: ChangedBy::Administrator, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Administrator, at }
             | Letter::Test { at } => facts(at, None),
             Letter::RecoveryCodeUsed { address, left, at } => {
@@ -291,9 +300,12 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 16] {
+    fn every_letter() -> [Letter; 19] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
+            Letter::PasskeyAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
+            Letter::PasskeyRemoved { by: owner.clone(), at: AT },
+            Letter::PasskeyRemoved { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordChanged { by: owner, at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordKnown { address: "192.0.2.7".parse().unwrap(), at: AT },

@@ -4,6 +4,7 @@
 //! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
 
 mod change;
+mod passkey;
 mod proof;
 mod start;
 mod step;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use self::change::PasswordChange;
+pub(crate) use self::passkey::{PasskeyAnswer, PasskeyRefusal};
 pub(crate) use self::proof::PasswordProof;
 use self::start::Arrival;
 pub(crate) use self::step::{CodeKind, Errand, Proven, StepAnswer};
@@ -29,6 +31,7 @@ use crate::services::backchannel::LogoutNotices;
 use crate::services::known_device::DeviceProof;
 use crate::services::login_limits::{LoginLimits, Throttled, Try};
 use crate::services::mailing::MailService;
+use crate::services::passkeys::party::RelyingParty;
 use crate::services::password::{HashError, NotTaken, PasswordHasher, Verdict};
 use crate::services::password_quality::Weakness;
 use crate::services::second_step::StepKeys;
@@ -128,6 +131,7 @@ pub(crate) struct LoginParts {
     pub(crate) notices: LogoutNotices,
     pub(crate) mail: MailService,
     pub(crate) steps: StepKeys,
+    pub(crate) passkeys: RelyingParty,
 }
 
 /// Signs people in and out.
@@ -345,6 +349,7 @@ mod tests {
                 notices: LogoutNotices::new(entropy.clone()),
                 mail: MailService::off(),
                 steps: crate::services::second_step::tests::keys(),
+                passkeys: crate::services::passkeys::party::tests::party(),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
             Self { fixture, store, service, entropy }

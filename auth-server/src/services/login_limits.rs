@@ -37,6 +37,9 @@ const MANY: u32 = 15;
 /// Cells for browsers that are known: only a cookie that we made gets here.
 const FEW: u32 = 12;
 
+/// Questions to those who may have passkeys, for each try: every sign-in page that is opened asks one.
+const QUESTIONS: NonZeroU32 = at_least_one(5);
+
 /// How many networks' worth of tries the networks of one region have together.
 const REGION_NETWORKS: NonZeroU32 = at_least_one(4);
 
@@ -65,6 +68,7 @@ struct Inner {
     network: Buckets,
     account: Slowing,
     device: Slowing,
+    questions: Buckets,
     failures: Buckets,
     storm_until: AtomicI64,
 }
@@ -85,6 +89,7 @@ impl LoginLimits {
             network: Buckets::new(network, MANY, &clock),
             account: Slowing::new(per_account, MANY, &clock),
             device: Slowing::new(per_account, FEW, &clock),
+            questions: Buckets::new(Quota::per_minute(per_network.saturating_mul(QUESTIONS)), MANY, &clock),
             failures: Buckets::new(failures, 0, &clock),
             storm_until: AtomicI64::new(0),
             clock,
@@ -118,6 +123,14 @@ impl LoginLimits {
             }
             None => network.take(Key::new(seed, b'n', &[&network_of(attempt.address)]), self.cost()),
         };
+        admitted.map_err(|retry_after| Throttled { retry_after })
+    }
+
+    /// Counts a question to whoever may have a passkey, and says whether it may be asked: each lies in the database until it is answered
+    /// or too old.
+    pub(crate) fn admit_question(&self, address: IpAddr) -> Result<(), Throttled> {
+        let Inner { seed, questions, .. } = &*self.0;
+        let admitted = questions.take(Key::new(seed, b'q', &[&network_of(address)]), NonZeroU32::MIN);
         admitted.map_err(|retry_after| Throttled { retry_after })
     }
 
@@ -243,6 +256,17 @@ mod tests {
         let spray = (0..1000).map(|n| (format!("2001:db8::{n:x}"), format!("user-{n}")));
         assert!(admitted(&limits, spray) < 30);
         assert_eq!(limits.admit(&stranger("2001:db8:0:1::1", "user")), Ok(()));
+    }
+
+    #[test]
+    fn one_network_is_asked_for_passkeys_so_often_and_tries_to_sign_in_apart_from_that() {
+        let (limits, clock) = limits();
+        let address = "192.0.2.1".parse().unwrap();
+        assert_eq!((0..1_000).filter(|_| limits.admit_question(address).is_ok()).count(), 300);
+        assert_eq!(limits.admit(&stranger("192.0.2.1", "alice")), Ok(()));
+        assert_eq!(limits.admit_question("192.0.2.2".parse().unwrap()), Ok(()));
+        clock.advance(Duration::from_millis(200));
+        assert_eq!(limits.admit_question(address), Ok(()));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) mod names;
 pub mod organisations;
 pub(crate) mod owners;
 pub mod paging;
+pub(crate) mod passkeys;
 pub(crate) mod password;
 pub(crate) mod password_quality;
 pub(crate) mod permission;

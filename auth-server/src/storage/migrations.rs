@@ -167,6 +167,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0025_invitations.sql"),
     },
     Migration {
+        number: 26,
+        name: "passkeys",
+        postgres: include_str!("../../../migrations/postgres/0026_passkeys.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0026_passkeys.sql"),
+    },
+    Migration {
         number: 27,
         name: "confirmed_addresses_first",
         postgres: include_str!("../../../migrations/postgres/0027_confirmed_addresses_first.sql"),

@@ -37,6 +37,7 @@ pub mod mail_outbox;
 mod migrations;
 mod options;
 pub mod organisations;
+pub mod passkeys;
 pub mod policies;
 mod polled;
 mod pools;

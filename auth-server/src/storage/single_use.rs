@@ -100,6 +100,10 @@ pub enum Purpose {
     GrantAssertionJti,
     /// A proof of possession (RFC 9449 §11.1).
     DpopProof,
+    /// What an authenticator signs that makes a passkey for an account.
+    PasskeyRegistration,
+    /// What an authenticator signs that signs somebody in.
+    PasskeySignIn,
     /// The link by which somebody who forgot the password sets another.
     PasswordReset,
     /// An authorization request that a client pushed (RFC 9126).
@@ -126,6 +130,8 @@ impl Purpose {
             Self::DeviceCode => "device_code",
             Self::GrantAssertionJti => "grant_assertion_jti",
             Self::DpopProof => "dpop_proof",
+            Self::PasskeyRegistration => "passkey_registration",
+            Self::PasskeySignIn => "passkey_sign_in",
             Self::PasswordReset => "password_reset",
             Self::PushedRequest => "pushed_request",
             Self::SecondStep => "second_step",

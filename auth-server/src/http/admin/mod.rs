@@ -22,6 +22,7 @@ mod initial_tokens;
 mod invitations;
 pub(crate) mod live;
 mod organisations;
+mod passkeys;
 mod path;
 mod policies;
 mod precondition;
@@ -125,6 +126,8 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::set_password))
         .at(may("users", "update"), routes!(users::sign_out))
         .at(may("users", "update"), routes!(users::reset_second_step))
+        .at(may("users", "read"), routes!(passkeys::list))
+        .at(may("users", "update"), routes!(passkeys::remove))
         .at(may("users", "read"), routes!(consents::list))
         .at(may("users", "update"), routes!(consents::withdraw))
         .at(may("users", "delete"), routes!(users::delete))

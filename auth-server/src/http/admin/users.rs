@@ -263,7 +263,8 @@ pub(crate) async fn sign_out(
     Ok(Done)
 }
 
-/// Removes the second step of a user's sign-in, with the recovery codes, and signs the user out everywhere. Without one, nothing happens.
+/// Removes the second step of a user's sign-in, with the recovery codes and the passkeys, and signs the user out everywhere. Without any of
+/// them, nothing happens.
 #[utoipa::path(delete, path = "/users/{user}/second-step", tag = "users", operation_id = "resetSecondStep",
     params(("user" = String, Path)), responses((status = 204, description = "There is none any more.")))]
 pub(crate) async fn reset_second_step(

@@ -3,6 +3,7 @@
 pub(super) mod apps;
 pub(super) mod email;
 pub(super) mod log;
+pub(super) mod passkeys;
 pub(super) mod profile;
 pub(super) mod security;
 pub(super) mod sessions;

@@ -25,6 +25,11 @@ pub(super) fn not_found(pages: &Pages, id: RequestId) -> Response {
     pages.error(&ErrorPage::new(ErrorKind::NotFound).reference(id.as_str()))
 }
 
+/// What no page of ours sends.
+pub(super) fn bad_request(pages: &Pages, id: RequestId) -> Response {
+    pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()))
+}
+
 /// What somebody does too often.
 pub(super) fn throttled(pages: &Pages, id: RequestId, retry_after: Duration) -> Response {
     pages.error(&ErrorPage::new(ErrorKind::Throttled).retry_after(retry_after).reference(id.as_str()))

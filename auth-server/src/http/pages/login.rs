@@ -14,7 +14,7 @@ use crate::http::oauth::authorize::respond;
 use crate::http::pages::account::remember;
 use crate::http::pages::next::{Next, code_path};
 use crate::http::pages::{Desk, failure};
-use crate::http::render::{Forms, Page};
+use crate::http::render::{Forms, Page, Scripts};
 use crate::services::authorize::decide::LoginReason;
 use crate::services::authorize::interaction::{InteractionError, InteractionView};
 use crate::services::login::{Errand, LoginAttempt, Proven, SignedIn};
@@ -34,12 +34,31 @@ struct LoginPage {
     recovers: bool,
     /// Whether everybody can make an account.
     signs_up: bool,
+    /// What asks for a passkey, where anybody can have one.
+    passkeys: Option<PasskeysAsked>,
     csrf_token: String,
     username: String,
 }
 
+/// What asks for a passkey.
+#[derive(Serialize)]
+struct PasskeysAsked {
+    /// For which name browsers keep them.
+    domain: String,
+    /// Whether whoever keeps the one that was shown is told that it counts for nothing.
+    forgets: bool,
+}
+
+/// Why the form is shown again.
+pub(super) struct Again<'a> {
+    pub(super) problem: &'static str,
+    pub(super) username: &'a str,
+    pub(super) forgets: bool,
+}
+
 impl Page for LoginPage {
     const FORMS: Forms = Forms::LeadAway;
+    const SCRIPTS: Scripts = Scripts::AskHere;
     const TEMPLATE: &'static str = "login.html";
 }
 
@@ -73,14 +92,14 @@ impl Purpose {
         }
     }
 
-    fn errand(&self) -> Errand {
+    pub(super) fn errand(&self) -> Errand {
         match self {
             Self::Interaction(interaction) => Errand { interaction: Some(interaction.clone()), next: None },
             Self::Own(next) => Errand { interaction: None, next: next.name() },
         }
     }
 
-    fn read(interaction: Option<&str>, next: Option<&str>) -> Result<Self, InteractionError> {
+    pub(super) fn read(interaction: Option<&str>, next: Option<&str>) -> Result<Self, InteractionError> {
         match interaction.filter(|raw| !raw.is_empty()) {
             Some(raw) => {
                 InteractionId::parse(raw).map(Self::Interaction).map_err(|_| InteractionError::Unknown)
@@ -138,7 +157,8 @@ pub(super) async fn sign_in(State(desk): State<Desk>, id: RequestId, form: OwnFo
             if let Some(response) = failure::login(&desk.pages, id, &error) {
                 return response;
             }
-            return desk.refuse(purpose, &visitor, fields.text("username"), id).await;
+            let again = Again { problem: "wrong", username: fields.text("username"), forgets: false };
+            return desk.refuse(purpose, &visitor, again, id).await;
         }
     };
     desk.go_on(purpose, &visitor, &signed_in, id).await
@@ -181,6 +201,10 @@ impl Desk {
         let mut page = LoginPage {
             recovers: self.by_letter.recovery.is_on(),
             signs_up: self.by_letter.sign_up.is_open(),
+            passkeys: self
+                .login
+                .takes_passkeys()
+                .then(|| PasskeysAsked { domain: self.login.passkey_domain().to_owned(), forgets: false }),
             csrf_token: self.guard.token(&visit.browser),
             ..LoginPage::default()
         };
@@ -197,7 +221,9 @@ impl Desk {
                     | Next::Rulebooks
                     | Next::Rules(..)
                     | Next::Sessions => None,
-                    Next::SecondStep | Next::Security => visit.session.as_ref().map(|_| "again"),
+                    Next::Passkeys | Next::SecondStep | Next::Security => {
+                        visit.session.as_ref().map(|_| "again")
+                    }
                 };
                 if let Some(live) = visit.session.as_ref().filter(|_| page.reason == Some("again")) {
                     page.username = live.user.username.to_string();
@@ -225,11 +251,19 @@ impl Desk {
     }
 
     /// The form again, in the same words whatever was wrong.
-    async fn refuse(&self, purpose: Purpose, visitor: &Visitor, username: &str, id: RequestId) -> Response {
+    pub(super) async fn refuse(
+        &self,
+        purpose: Purpose,
+        visitor: &Visitor,
+        again: Again<'_>,
+        id: RequestId,
+    ) -> Response {
         match self.login_page(purpose, &visitor.visit, true).await {
             Ok(Shown::Page(page)) => {
-                let page =
-                    LoginPage { problem: Some("wrong"), reason: None, username: username.to_owned(), ..page };
+                let Again { problem, username, forgets } = again;
+                let passkeys = page.passkeys.map(|asked| PasskeysAsked { forgets, ..asked });
+                let (problem, username) = (Some(problem), username.to_owned());
+                let page = LoginPage { problem, reason: None, username, passkeys, ..page };
                 visitor.answer(self.pages.show(StatusCode::UNPROCESSABLE_ENTITY, &page))
             }
             Ok(Shown::Elsewhere(path)) => visitor.answer(self.pages.go(&path)),
@@ -249,7 +283,9 @@ const fn reason(reason: LoginReason) -> Option<&'static str> {
 
 #[cfg(test)]
 pub(super) fn samples() -> Vec<impl Page> {
-    let plain = LoginPage { csrf_token: "token".to_owned(), ..LoginPage::default() };
+    let passkeys = |forgets| Some(PasskeysAsked { domain: "id.example.com".to_owned(), forgets });
+    let plain =
+        LoginPage { csrf_token: "token".to_owned(), passkeys: passkeys(false), ..LoginPage::default() };
     let asked = || LoginPage {
         client: Some("<b>Orders</b>".to_owned()),
         interaction: Some("itx_1".to_owned()),
@@ -267,6 +303,11 @@ pub(super) fn samples() -> Vec<impl Page> {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
     samples.push(LoginPage { recovers: true, signs_up: true, ..asked() });
+    samples.extend(["passkey", "passkey_late"].map(|problem| LoginPage {
+        problem: Some(problem),
+        passkeys: passkeys(true),
+        ..asked()
+    }));
     samples.extend(
         ["approvals", "device", "ready", "renewed"].map(|why| LoginPage { reason: Some(why), ..asked() }),
     );

@@ -11,6 +11,7 @@ mod login;
 mod logo;
 mod logout;
 mod next;
+mod passkey;
 mod password;
 mod person;
 mod qr;
@@ -136,12 +137,17 @@ pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/", get(front))
         .route("/.well-known/change-password", get(change_password))
+        .route("/.well-known/passkey-endpoints", get(account::passkeys::endpoints))
         .route("/account", get(account::show))
         .route("/account/apps", get(account::apps::show))
         .route("/account/apps/withdraw", post(account::apps::withdraw))
         .route("/account/log", get(account::log::show))
         .route("/account/profile", get(account::profile::show).post(account::profile::save))
         .route("/account/security", get(account::security::show))
+        .route("/account/security/passkeys", get(account::passkeys::show).post(account::passkeys::add))
+        .route("/account/security/passkeys/options", post(account::passkeys::offer))
+        .route("/account/security/passkeys/remove", post(account::passkeys::remove))
+        .route("/account/security/passkeys/rename", post(account::passkeys::rename))
         .route("/account/security/recovery-codes", post(account::security::renew_codes))
         .route("/account/security/second-step", get(account::security::offer).post(account::security::add))
         .route("/account/security/second-step/remove", post(account::security::remove))
@@ -171,6 +177,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/login/code", get(code::show).post(code::answer))
+        .route("/login/passkey", post(passkey::answer))
+        .route("/login/passkey/options", post(passkey::ask))
         .route("/logos/{name}", get(logo::show))
         .route("/logout", get(logout::by_link).post(logout::by_form))
         .route("/logout/confirm", get(logout::ask).post(logout::confirm))
@@ -223,6 +231,7 @@ mod tests {
         shown(account::apps::samples(), &mut all).await;
         shown(account::email::samples(), &mut all).await;
         shown(account::log::samples(), &mut all).await;
+        shown(account::passkeys::samples(), &mut all).await;
         shown(account::profile::samples(), &mut all).await;
         shown(account::security::samples(), &mut all).await;
         shown(account::security::offer_samples(), &mut all).await;
@@ -350,7 +359,7 @@ mod tests {
             let found = tags(html).find(|tag| value(tag, "id") == Some(id)).unwrap().to_owned();
             value(&found, "autocomplete").unwrap().to_owned()
         };
-        assert_eq!(field("login.html", "username"), "username");
+        assert_eq!(field("login.html", "username"), "username webauthn");
         assert_eq!(field("login.html", "password"), "current-password");
         assert_eq!(field("password.html", "password"), "current-password");
         assert_eq!(field("password.html", "new-password"), "new-password");

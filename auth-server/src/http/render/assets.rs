@@ -20,7 +20,7 @@ struct Asset {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 6] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "mark.svg",
         media_type: "image/svg+xml; charset=utf-8",
@@ -33,6 +33,7 @@ const ASSETS: [Asset; 6] = [
         content: include_str!("../../../static/form_post.js"),
     },
     Asset { name: "lines.js", media_type: JAVASCRIPT, content: include_str!("../../../static/lines.js") },
+    Asset { name: "passkey.js", media_type: JAVASCRIPT, content: include_str!("../../../static/passkey.js") },
     Asset {
         name: "password.js",
         media_type: JAVASCRIPT,

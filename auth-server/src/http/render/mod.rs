@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 40] = [
+const TEMPLATES: [(&str, &str); 41] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -40,6 +40,7 @@ const TEMPLATES: [(&str, &str); 40] = [
     ("login.html", include_str!("../../../templates/login.html")),
     ("logout.html", include_str!("../../../templates/logout.html")),
     ("parts.html", include_str!("../../../templates/parts.html")),
+    ("passkeys.html", include_str!("../../../templates/passkeys.html")),
     ("password.html", include_str!("../../../templates/password.html")),
     ("policies.html", include_str!("../../../templates/policies.html")),
     ("profile.html", include_str!("../../../templates/profile.html")),
@@ -69,6 +70,17 @@ pub(crate) trait Page: Serialize {
     const TEMPLATE: &'static str;
     /// Where the forms of the page end.
     const FORMS: Forms = Forms::StayHere;
+    /// What the scripts of the page may do.
+    const SCRIPTS: Scripts = Scripts::Stay;
+}
+
+/// What the scripts of a page may do beside what they do on it.
+#[derive(Clone, Copy)]
+pub(crate) enum Scripts {
+    /// They may ask this server something.
+    AskHere,
+    /// Nothing.
+    Stay,
 }
 
 /// Where the forms of a page end.
@@ -128,7 +140,7 @@ impl Pages {
     /// Answers with a page.
     pub(crate) fn show<P: Page>(&self, status: StatusCode, page: &P) -> Response {
         match self.render(page) {
-            Ok(html) => with_headers((status, Html(html)).into_response(), P::FORMS),
+            Ok(html) => with_headers((status, Html(html)).into_response(), (P::FORMS, P::SCRIPTS)),
             Err(error) => {
                 tracing::error!(template = P::TEMPLATE, error = %error, "a page cannot be rendered");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -197,7 +209,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
-fn with_headers(mut response: Response, forms: Forms) -> Response {
+/// What a policy has beside that where scripts may ask.
+const ASKING: &str = "; connect-src 'self'";
+
+fn with_headers(mut response: Response, (forms, scripts): (Forms, Scripts)) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -206,7 +221,13 @@ fn with_headers(mut response: Response, forms: Forms) -> Response {
         Forms::LeadAway => POLICY_LEADING_AWAY,
         Forms::StayHere => POLICY,
     };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    let policy = match scripts {
+        Scripts::AskHere => HeaderValue::try_from(format!("{policy}{ASKING}")),
+        Scripts::Stay => Ok(HeaderValue::from_static(policy)),
+    };
+    // Nothing at all may be loaded where that could not be written.
+    let nothing = HeaderValue::from_static("default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy.unwrap_or(nothing));
     response
 }
 

@@ -19,7 +19,7 @@ pub(crate) const PAGE: usize = 50;
 const MOST_READ: u32 = 200;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 30] = [
+const WORDS: [(Action, Outcome, &str); 33] = [
     (Action::AddressConfirmed, Success, "address_confirmed"),
     (Action::AddressProofRequested, Refused, "address_proof_refused"),
     (Action::AddressProofRequested, Success, "address_proof_requested"),
@@ -31,6 +31,9 @@ const WORDS: [(Action, Outcome, &str); 30] = [
     (Action::ConsentWithdrawn, Success, "consent_withdrawn"),
     (Action::DeviceAllowed, Success, "device_allowed"),
     (Action::DeviceRefused, Refused, "device_refused"),
+    (Action::PasskeyAdded, Success, "passkey_added"),
+    (Action::PasskeyRemoved, Success, "passkey_removed"),
+    (Action::PasskeyRenamed, Success, "passkey_renamed"),
     (Action::PasswordChanged, Refused, "password_refused"),
     (Action::PasswordChanged, Success, "password_changed"),
     (Action::RecoveryCodeUsed, Success, "recovery_code_used"),

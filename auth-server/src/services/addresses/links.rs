@@ -18,7 +18,7 @@ use crate::services::mailing::Addressee;
 use crate::services::recovery;
 use crate::services::visit::Visit;
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Turn, Tx, credentials, second_steps, users};
+use crate::storage::{StoreError, Turn, Tx, credentials, passkeys, second_steps, users};
 
 /// How long a second step has to have been there when the address changed, to be one of the owner: for as long as they had to hear of it.
 const HEARD_OF: Duration = NOTICE;
@@ -160,6 +160,8 @@ async fn returned(
     single_use::forget_of(tx, Purpose::AddressProof, &user.id).await?;
     // They know the password: it is worth nothing from now on, and neither is a sign-in that waits for a second step.
     credentials::forget_password(tx, &user.id).await?;
+    // And they may have added a passkey of their own beside those of the owner: nobody can tell them apart.
+    passkeys::remove_all(tx, &user.id).await?;
     let departures = parts.notices.end_all(tx, &user.id, visit.now).await?;
     let row = credentials::for_sign_in(tx, &user.username).await?.ok_or(LoginError::Wrong)?;
     recovery::let_set(tx, reset, &row).await?;

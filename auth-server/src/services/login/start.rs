@@ -29,7 +29,7 @@ pub(super) struct Arrival<'a> {
     pub(super) renewed: Option<PasswordHash>,
     /// Whether the account signed in with this browser before.
     pub(super) is_known: bool,
-    /// The second step, which an account that has one was asked for.
+    /// The second step, which an account that has one was asked for, or a passkey.
     pub(super) taken: Option<TakenStep>,
     pub(super) browser: BrowserTraits<'a>,
     pub(super) visit: &'a Visit,
@@ -41,7 +41,10 @@ impl LoginService {
         let user = row.user.clone();
         let acr = if taken.is_some() { Acr::TwoFactors } else { Acr::OneFactor };
         let mut signed_in = self.new_session(user.clone(), acr, browser, visit);
-        if let (Some(_), Some(sealed)) = (&taken, &row.second_step) {
+        if let Some(taken) = &taken {
+            signed_in.live.session.methods = taken.methods();
+        }
+        if let (Some(TakenStep::Code { .. }), Some(sealed)) = (&taken, &row.second_step) {
             signed_in.device = self.parts.devices.remember_step(&signed_in.device, &user.username, sealed);
         }
         let entry = Entry {

@@ -150,7 +150,7 @@ impl LoginService {
             return self.note_wrong_code(&waiting, counted, visit).await;
         };
         let Waiting { pending, row, .. } = waiting;
-        let taken = Some(TakenStep { waited: name_of(id), code });
+        let taken = Some(TakenStep::Code { waited: name_of(id), code });
         let signed_in = self.start(Arrival { row, renewed: None, is_known, taken, browser, visit }).await?;
         Ok((signed_in, pending.errand))
     }
@@ -234,6 +234,6 @@ fn name_of(id: &StepId) -> Digest32 {
 }
 
 /// Compares two digests in constant time.
-fn same(one: &str, other: &str) -> bool {
+pub(super) fn same(one: &str, other: &str) -> bool {
     Digest32::of(one.as_bytes()).matches(&Digest32::of(other.as_bytes()))
 }

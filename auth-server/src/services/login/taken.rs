@@ -1,4 +1,4 @@
-//! A second step that was passed, until it is used up.
+//! A second step that was passed, or a passkey that was shown, until it is used up.
 
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -6,18 +6,29 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::Letter;
 use crate::domain::secret::Digest32;
+use crate::domain::session::{Acr, AuthMethod};
 use crate::domain::user::User;
 use crate::services::mailing::MailService;
 use crate::services::second_step::{step_name, totp};
 use crate::services::visit::Visit;
+use crate::storage::passkeys::{self, Passkey};
 use crate::storage::single_use::Purpose;
 use crate::storage::{StoreError, Tx, second_steps, single_use};
 
-/// A code that was right, as far as that can be told before it is used up.
-pub(super) struct TakenStep {
-    /// Names the sign-in that waited.
-    pub(super) waited: Digest32,
-    pub(super) code: TakenCode,
+/// What was right beside a password, or in its place, as far as that can be told before it is used up.
+pub(super) enum TakenStep {
+    /// A code, after the password.
+    Code {
+        /// Names the sign-in that waited.
+        waited: Digest32,
+        code: TakenCode,
+    },
+    /// A passkey, as it is from now on.
+    Passkey {
+        /// The signatures that it had made.
+        before: u32,
+        used: Box<Passkey>,
+    },
 }
 
 /// Which code.
@@ -29,6 +40,14 @@ pub(super) enum TakenCode {
 }
 
 impl TakenStep {
+    /// What proves the person together with it.
+    pub(super) fn methods(&self) -> Vec<AuthMethod> {
+        match self {
+            Self::Code { .. } => Acr::TwoFactors.methods(),
+            Self::Passkey { .. } => AuthMethod::of_passkey(),
+        }
+    }
+
     /// Uses up what was given, and the sign-in that waited for it; gives whether nobody had before.
     pub(super) async fn settle(
         &self,
@@ -37,10 +56,14 @@ impl TakenStep {
         (visit, mail): (&Visit, &MailService),
     ) -> Result<bool, StoreError> {
         let now = visit.now;
-        if single_use::consume::<IgnoredAny>(tx, Purpose::SecondStep, &self.waited, now).await?.is_none() {
+        let (waited, code) = match self {
+            Self::Code { waited, code } => (waited, code),
+            Self::Passkey { before, used } => return passkeys::note_use(tx, used, *before).await,
+        };
+        if single_use::consume::<IgnoredAny>(tx, Purpose::SecondStep, waited, now).await?.is_none() {
             return Ok(false);
         }
-        match &self.code {
+        match code {
             TakenCode::App(step) => {
                 second_steps::forget_tries(tx, &user.id, now).await?;
                 let (name, end) = (step_name(&user.id, *step), totp::end_of(*step));

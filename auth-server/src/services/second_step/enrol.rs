@@ -14,7 +14,7 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::letter::{ChangedBy, Letter};
 use crate::domain::secret::{Digest32, Entropy, OpaqueToken, TokenKind};
-use crate::domain::session::{Acr, Session};
+use crate::domain::session::{Acr, AuthMethod, Session};
 use crate::domain::user::User;
 use crate::keys::seal::Sealer;
 use crate::services::account::AccountService;
@@ -24,7 +24,7 @@ use crate::services::second_step::totp::{self, TotpSecret};
 use crate::services::second_step::{StepKeys, step_name};
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::single_use::Purpose;
-use crate::storage::{Outcome, Store, StoreError, Tx, second_steps, sessions, single_use, users};
+use crate::storage::{Outcome, Store, StoreError, Tx, passkeys, second_steps, sessions, single_use, users};
 
 /// How old a sign-in may be to change how somebody signs in (ASVS 7.5.1).
 const FRESH: Duration = Duration::from_mins(5);
@@ -32,6 +32,8 @@ const FRESH: Duration = Duration::from_mins(5);
 const OFFERED: Duration = Duration::from_mins(15);
 const OFFER: &str = "offered second step";
 const TIME_LEN: usize = 8;
+/// What somebody proves who adds it.
+const CODE: [AuthMethod; 2] = [AuthMethod::OneTimeCode, AuthMethod::Mfa];
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -121,9 +123,12 @@ impl SecondStepService {
         if !is_fresh(&live.session, now) {
             return Err(ChangeError::NotFresh);
         }
-        if second_steps::find(&mut self.store.read().await?, &live.user.id).await?.is_some() {
+        let mut tx = self.store.read().await?;
+        if second_steps::find(&mut tx, &live.user.id).await?.is_some() {
             return Err(ChangeError::Exists);
         }
+        require_passkey(&mut tx, live).await?;
+        drop(tx);
         let secret = TotpSecret::generate(&self.parts.entropy);
         let message = [&now.as_micros().to_be_bytes(), secret.as_bytes()].concat();
         let sealed = self.parts.sealer.seal(OFFER, &owner(live), &message);
@@ -159,12 +164,13 @@ impl SecondStepService {
                 Box::pin(async move {
                     let (user, now) = (&live.user, visit.now);
                     users::hold(tx, &user.id).await?;
+                    require_passkey(tx, &live).await?;
                     if !second_steps::insert(tx, &user.id, &kept, now).await? {
                         return Err(ChangeError::Exists);
                     }
                     let (name, end) = (step_name(&user.id, step), totp::end_of(step));
                     let is_new = single_use::remember(tx, Purpose::TotpStep, &name, end, now).await?;
-                    if !is_new || !strengthen(tx, &live.session, &digest).await? {
+                    if !is_new || !strengthen(tx, &live.session, CODE.to_vec(), &digest).await? {
                         return Err(ChangeError::Overtaken);
                     }
                     second_steps::replace_codes(tx, &user.id, &digests, now).await?;
@@ -277,10 +283,26 @@ fn proven(live: &LiveSession, now: Timestamp) -> Result<(), ChangeError> {
     is_proven.then_some(()).ok_or(ChangeError::NotFresh)
 }
 
-async fn strengthen(tx: &mut Tx, session: &Session, digest: &Digest32) -> Result<bool, StoreError> {
-    let acr = Acr::TwoFactors;
-    let stronger = Session { acr, methods: acr.methods(), ..session.clone() };
+/// Has a session say what was proven in it just now, beside what was before, under another token.
+pub(crate) async fn strengthen(
+    tx: &mut Tx,
+    session: &Session,
+    proven: Vec<AuthMethod>,
+    digest: &Digest32,
+) -> Result<bool, StoreError> {
+    let mut methods = session.methods.clone();
+    methods.retain(|method| !proven.contains(method));
+    methods.extend(proven);
+    let stronger = Session { acr: Acr::TwoFactors, methods, ..session.clone() };
     sessions::renew(tx, &stronger, digest, session.auth_time).await
+}
+
+/// Whoever has a passkey shows it before something stands beside it: a password that somebody found out must not become two factors.
+async fn require_passkey(tx: &mut Tx, live: &LiveSession) -> Result<(), ChangeError> {
+    if live.session.acr == Acr::OneFactor && passkeys::count(tx, &live.user.id).await? > 0 {
+        return Err(ChangeError::NotFresh);
+    }
+    Ok(())
 }
 
 /// An offer is for one person in one session.

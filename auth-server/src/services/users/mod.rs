@@ -3,6 +3,7 @@
 pub mod consents;
 pub mod form;
 pub mod import;
+pub mod passkeys;
 pub mod profile;
 mod second_step;
 

@@ -20,6 +20,7 @@ mod logout_notices;
 mod mail_outbox;
 mod once;
 mod opening;
+mod passkeys;
 mod redeemed;
 mod refresh;
 mod registry;

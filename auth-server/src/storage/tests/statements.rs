@@ -10,8 +10,8 @@ use crate::storage::{
     apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents, credentials,
     decision_records, details_types, device_authorizations, epochs, forgotten, grants, initial_tokens,
     interactions, inventories, invitations, jobs, logos, logout_notices, mail_outbox, migrations,
-    organisations, policies, refresh_tokens, registrations, revocations, roles, schedules, second_steps,
-    secret_uses, sessions, shadows, signing_keys, single_use, users,
+    organisations, passkeys, policies, refresh_tokens, registrations, revocations, roles, schedules,
+    second_steps, secret_uses, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -48,6 +48,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         mail_outbox::STATEMENTS,
         migrations::STATEMENTS,
         organisations::STATEMENTS,
+        passkeys::STATEMENTS,
         policies::STATEMENTS,
         refresh_tokens::STATEMENTS,
         registrations::STATEMENTS,
