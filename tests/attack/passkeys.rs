@@ -100,6 +100,7 @@ fn bytes(answer: &Value, member: &str) -> Vec<u8> {
 fn broken(whole: &[u8]) -> Vec<Vec<u8>> {
     let mut broken: Vec<Vec<u8>> = [0, 1, 10, 30, 36, 37, 60, whole.len() - 1]
         .into_iter()
+        .filter(|length| *length < whole.len())
         .filter_map(|length| whole.get(..length).map(<[u8]>::to_vec))
         .collect();
     broken.push([whole, &[0x00]].concat());

@@ -1,5 +1,6 @@
 //! Passkeys: adding them, signing in with them, and what becomes of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
@@ -126,7 +127,8 @@ async fn what_is_asked_is_the_same_for_everybody_and_counts_in_one_browser_once(
     assert_eq!(options["rpId"], "localhost");
     assert_eq!(options["userVerification"], "required");
     assert_eq!(options["allowCredentials"], json!([]));
-    let members: Vec<_> = options.as_object().unwrap().keys().cloned().collect();
+    let members: BTreeSet<_> = options.as_object().unwrap().keys().map(String::as_str).collect();
+    let members: Vec<_> = members.into_iter().collect();
     assert_eq!(members, ["allowCredentials", "challenge", "rpId", "timeout", "userVerification"]);
     let answer = scene.passkey.sign(&question, &scene.server.issuer, &Manner::default());
     let mut thief = scene.server.visitor();
@@ -397,7 +399,8 @@ async fn administrators_see_and_remove_those_of_others(#[values(Sqlite, Postgres
     let listed = scene.server.admin.get(&path).await.json();
     let items = listed["items"].as_array().unwrap();
     assert_eq!(items.len(), 1, "{listed}");
-    let members: Vec<_> = items[0].as_object().unwrap().keys().cloned().collect();
+    let members: BTreeSet<_> = items[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let members: Vec<_> = members.into_iter().collect();
     assert_eq!(members, ["backed_up_at", "created_at", "id", "last_used_at", "name"], "no key of it");
     let one = format!("{path}/{}", items[0]["id"].as_str().unwrap());
     assert_eq!(scene.server.admin.send(Method::DELETE, &one, &Value::Null).await.status, 204);

@@ -15,6 +15,7 @@ mod passkey;
 mod password;
 mod person;
 mod qr;
+mod question;
 mod recover;
 mod rulebooks;
 mod rules;

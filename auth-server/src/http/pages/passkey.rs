@@ -1,22 +1,14 @@
 //! Signing in with a passkey: what the script of the sign-in page asks, and what it sends.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use serde_json::json;
+use axum::response::Response;
 
 use crate::http::extract::form::OwnForm;
 use crate::http::extract::request_id::RequestId;
 use crate::http::pages::login::{Again, Purpose};
+use crate::http::pages::question::{CHALLENGE, CREDENTIAL, question};
 use crate::http::pages::{Desk, failure};
 use crate::services::login::{LoginError, PasskeyAnswer, PasskeyRefusal};
-use crate::services::passkeys::Question;
-
-/// The field that names what was asked.
-pub(super) const CHALLENGE: &str = "challenge";
-/// The field with what the authenticator says.
-pub(super) const CREDENTIAL: &str = "credential";
 
 /// `POST /login/passkey/options`: the same for everybody.
 pub(super) async fn ask(State(desk): State<Desk>, id: RequestId, form: OwnForm) -> Response {
@@ -58,11 +50,4 @@ pub(super) async fn answer(State(desk): State<Desk>, id: RequestId, form: OwnFor
         },
     };
     desk.refuse(purpose, &visitor, again, id).await
-}
-
-/// What a script hands on to the browser.
-pub(super) fn question(asked: &Question) -> Response {
-    let Question { challenge, options } = asked;
-    let headers = [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, Json(json!({ "challenge": challenge, "options": options }))).into_response()
 }

@@ -19,7 +19,7 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::pages::failure;
 use crate::http::pages::next::Next;
-use crate::http::pages::passkey::{CHALLENGE, CREDENTIAL, question};
+use crate::http::pages::question::{CHALLENGE, CREDENTIAL, question};
 use crate::http::pages::when::TimeShown;
 use crate::http::render::{Page, Pages, Scripts};
 use crate::http::state::AppState;
