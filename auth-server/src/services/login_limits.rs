@@ -34,7 +34,7 @@ const FREE_TRIES: u32 = 5;
 const DAY: Duration = Duration::from_hours(24);
 /// Cells for networks and accounts: half a megabyte for each limit.
 const MANY: u32 = 15;
-/// Cells for browsers that are known: only a cookie that we made gets here.
+/// Cells for browsers that are known, and for pages that are open: only a cookie or a form that we made gets here.
 const FEW: u32 = 12;
 
 /// Questions to those who may have passkeys, for each try: every sign-in page that is opened asks one.
@@ -89,7 +89,7 @@ impl LoginLimits {
             network: Buckets::new(network, MANY, &clock),
             account: Slowing::new(per_account, MANY, &clock),
             device: Slowing::new(per_account, FEW, &clock),
-            questions: Buckets::new(Quota::per_minute(per_network.saturating_mul(QUESTIONS)), MANY, &clock),
+            questions: Buckets::new(Quota::per_minute(per_network.saturating_mul(QUESTIONS)), FEW, &clock),
             failures: Buckets::new(failures, 0, &clock),
             storm_until: AtomicI64::new(0),
             clock,
