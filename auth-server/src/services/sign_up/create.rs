@@ -62,9 +62,9 @@ impl SignUpService {
         let creation = Creation {
             how: self.how,
             link,
+            password: self.parts.hasher.take(&password, user.username.as_str()).await?,
             // Nobody else can read what goes there.
             user: User { email_verified_at: Some(visit.now), ..user },
-            password: self.parts.hasher.hash(&password).await?,
             visit: visit.clone(),
             assignments: self.parts.assignments.clone(),
         };

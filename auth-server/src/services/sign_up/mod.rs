@@ -25,7 +25,8 @@ use crate::services::fields::FieldErrors;
 use crate::services::login::{LoginError, LoginService};
 use crate::services::login_limits::Throttled;
 use crate::services::mailing::{Addressee, MailService};
-use crate::services::password::{HashError, PasswordHasher};
+use crate::services::password::{NotTaken, PasswordHasher};
+use crate::services::users::form::weak;
 use crate::services::visit::Visit;
 use crate::storage::single_use::{self, Purpose};
 use crate::storage::{Outcome, Store, StoreError, Tx, invitations, users};
@@ -100,9 +101,12 @@ impl Outcome for SignUpError {
     }
 }
 
-impl From<HashError> for SignUpError {
-    fn from(error: HashError) -> Self {
-        Self::Login(error.into())
+impl From<NotTaken> for SignUpError {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Hash(error) => Self::Login(error.into()),
+            NotTaken::Weak(weakness) => Self::Invalid(weak(weakness)),
+        }
     }
 }
 
