@@ -5,7 +5,7 @@ use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::browser::Browser;
 use portcullis_tests::database::Database::Sqlite;
 use portcullis_tests::landing::Landing;
-use portcullis_tests::post_office::PostOffice;
+use portcullis_tests::post_office::{PostOffice, Received};
 use portcullis_tests::server::TestServer;
 use rstest::rstest;
 use serde_json::json;
@@ -40,7 +40,7 @@ impl Scene {
     /// address.
     async fn follow(&self, browser: &Browser, scripts: Scripts) {
         self.server.app().send_letters().await.unwrap();
-        let code = self.office.received().iter().rev().find_map(|letter| letter.code()).unwrap();
+        let code = self.office.received().iter().rev().find_map(Received::code).unwrap();
         self.open(browser, &format!("/sign-up/new#k={code}")).await;
         if scripts == On {
             assert_eq!(browser.value("code").await, code);

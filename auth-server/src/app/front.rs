@@ -83,14 +83,6 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
     };
-    let sign_up = SignUpParts {
-        hasher: hasher.clone(),
-        limits: SignUpLimits::new(limits, clock, entropy),
-        entropy: entropy.clone(),
-        mail: ground.mail.clone(),
-        login: login.clone(),
-        assignments,
-    };
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
@@ -100,8 +92,26 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         by_letter: Arc::new(ByLetter {
             recovery: RecoveryService::new(store.clone(), recovery),
             addresses: AddressService::new(store.clone(), addresses),
-            sign_up: SignUpService::new(store.clone(), config.reach.accounts.sign_up, sign_up),
+            sign_up: sign_up(ground, limits, (&login, assignments)),
         }),
         login,
     })
+}
+
+/// Accounts by letter. It counts the letters with the others.
+fn sign_up(
+    ground: &Ground,
+    letters: LetterLimits,
+    (login, assignments): (&LoginService, AssignmentService),
+) -> SignUpService {
+    let Ground { config, clock, entropy, hasher, mail, store, .. } = ground.clone();
+    let parts = SignUpParts {
+        hasher,
+        limits: SignUpLimits::new(letters, &clock, &entropy),
+        entropy,
+        mail,
+        login: login.clone(),
+        assignments,
+    };
+    SignUpService::new(store, config.reach.accounts.sign_up, parts)
 }

@@ -25,7 +25,7 @@ pub mod fields;
 pub(crate) mod health;
 pub(crate) mod id_token_hint;
 pub(crate) mod introspect;
-pub mod invitations;
+pub(crate) mod invitations;
 pub(crate) mod known_device;
 pub(crate) mod login;
 pub(crate) mod login_limits;

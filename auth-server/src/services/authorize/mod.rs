@@ -303,7 +303,7 @@ impl AuthorizeService {
     ) -> Result<AuthorizeRequest, Stop> {
         let draft = request::read(parameters, client, address)?;
         let mut request = draft.request;
-        request.requires(self.settings.sign_up)?;
+        request.fits(self.settings.sign_up)?;
         request.reach = self.reach(&draft.resources, parameters, client).await?;
         request.scopes = self.scopes_there(&request).await?;
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;

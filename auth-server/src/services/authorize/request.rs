@@ -63,7 +63,7 @@ impl AuthorizeRequest {
 
     /// Refuses what does not work where people make accounts in this way (OpenID Connect Core §3.1.2.1, Initiating User Registration
     /// 1.0 §4).
-    pub(super) fn requires(&self, sign_up: SignUp) -> Result<(), RequestError> {
+    pub(super) fn fits(&self, sign_up: SignUp) -> Result<(), RequestError> {
         if self.asks_for(Prompt::Create) && !sign_up.is_open() { Err(RequestError::Create) } else { Ok(()) }
     }
 
@@ -481,9 +481,9 @@ mod tests {
             assert_eq!(Prompt::supported(sign_up).contains(&"create"), works, "{sign_up:?}");
             for prompt in ["create", "login+create"] {
                 let request = with(&format!("prompt={prompt}")).unwrap();
-                assert_eq!(request.requires(sign_up), if works { Ok(()) } else { Err(RequestError::Create) });
+                assert_eq!(request.fits(sign_up), if works { Ok(()) } else { Err(RequestError::Create) });
             }
-            assert_eq!(with("prompt=login").unwrap().requires(sign_up), Ok(()));
+            assert_eq!(with("prompt=login").unwrap().fits(sign_up), Ok(()));
         }
     }
 
