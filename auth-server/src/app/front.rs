@@ -76,13 +76,6 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         notices: ground.notices.clone(),
         mail: ground.mail.clone(),
     };
-    let recovery = RecoveryParts {
-        hasher: hasher.clone(),
-        limits: limits.clone(),
-        entropy: entropy.clone(),
-        notices: ground.notices.clone(),
-        mail: ground.mail.clone(),
-    };
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
@@ -90,12 +83,18 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         passkeys: PasskeyService::new(store.clone(), passkeys),
         steps: SecondStepService::new(store.clone(), steps),
         by_letter: Arc::new(ByLetter {
-            recovery: RecoveryService::new(store.clone(), recovery),
+            recovery: recovery(ground, limits.clone()),
             addresses: AddressService::new(store.clone(), addresses),
             sign_up: sign_up(ground, limits, (&login, assignments)),
         }),
         login,
     })
+}
+
+/// New passwords by letter.
+fn recovery(ground: &Ground, limits: LetterLimits) -> RecoveryService {
+    let Ground { entropy, hasher, mail, notices, store, .. } = ground.clone();
+    RecoveryService::new(store, RecoveryParts { hasher, limits, entropy, notices, mail })
 }
 
 /// Accounts by letter. It counts the letters with the others.

@@ -135,7 +135,7 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
         User::Import(import) => Box::pin(import::run(context, import)).await,
         User::Invitations => invite::list(context).await,
         User::Invite(invite) => Box::pin(invite::run(context, invite)).await,
-        User::InviteAgain { invitation } => invite::send_again(context, invitation).await,
+        User::InviteAgain { invitation } => Box::pin(invite::send_again(context, invitation)).await,
         User::List => list(context).await,
         User::Password { username, password } => {
             let password = password.read()?;
@@ -157,7 +157,7 @@ pub(crate) async fn run(context: &Context, command: &User) -> Result<(), Failure
             };
             output::done(context.format, &value, &format!("{username} {said}"))
         }
-        User::Uninvite { invitation } => invite::take_back(context, invitation).await,
+        User::Uninvite { invitation } => Box::pin(invite::take_back(context, invitation)).await,
         User::Withdraw { username, client } => {
             let app = context.existing_app().await?;
             let user = named(&app, username).await?;

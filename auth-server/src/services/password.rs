@@ -102,8 +102,8 @@ impl PasswordHasher {
     /// Hashes a password that somebody chose for the account with this name, once it was found hard enough to guess.
     pub(crate) async fn take(&self, password: &Password, username: &str) -> Result<PasswordHash, NotTaken> {
         let (examiner, chosen, name) = (self.examiner.clone(), password.clone(), username.to_owned());
-        let examined = tokio::task::spawn_blocking(move || examiner.examine(&chosen, &name)).await;
-        examined.map_err(|_| HashError::Examined)??;
+        let found = tokio::task::spawn_blocking(move || examiner.examine(&chosen, &name)).await;
+        found.map_err(|_| HashError::Examined)??;
         Ok(self.hash(password).await?)
     }
 

@@ -225,7 +225,7 @@ impl Desk {
     fn new_account(&self, visitor: &Visitor, status: StatusCode, page: NewPage) -> Response {
         let csrf_token = self.guard.token(&visitor.visit.browser);
         let is_open = self.by_letter.sign_up.is_open();
-        visitor.answer(self.pages.show(status, &NewPage { csrf_token, is_open, ..page }))
+        visitor.answer(self.pages.show(status, &NewPage { is_open, csrf_token, ..page }))
     }
 
     fn bad_code(&self, visitor: &Visitor, code: &str) -> Response {

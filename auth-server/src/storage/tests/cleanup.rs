@@ -42,6 +42,18 @@ fn device(fixture: &Fixture, client: &ClientId, end: Timestamp) -> NewDevice {
     }
 }
 
+fn letter(fixture: &Fixture, end: Timestamp) -> NewLetter {
+    NewLetter {
+        id: fixture.id(),
+        kind: "test",
+        user: Some(fixture.id()),
+        tally: fixture.digest(),
+        sealed: Vec::new(),
+        created_at: fixture.now(),
+        expires_at: end,
+    }
+}
+
 /// One row of everything that ends in an hour.
 async fn fill(fixture: &Fixture) -> Grant {
     let (client, user, session, grant) = fixture.any_grant().await;
@@ -69,15 +81,7 @@ async fn fill(fixture: &Fixture) -> Grant {
         absolute_expires_at: end,
         once: Once::default(),
     };
-    let letter = NewLetter {
-        id: fixture.id(),
-        kind: "test",
-        user: Some(fixture.id()),
-        tally: fixture.digest(),
-        sealed: Vec::new(),
-        created_at: fixture.now(),
-        expires_at: end,
-    };
+    let letter = letter(fixture, end);
     let invited = invitation(fixture, end);
     let (code, now, job, notice) = (fixture.digest(), fixture.now(), fixture.id(), fixture.id());
     let lease = Lease { token: "t".to_owned(), until: end };
