@@ -270,6 +270,7 @@ async fn of_two_accounts_with_an_address_a_letter_is_for_the_one_that_is_confirm
     for username in ["squatter", "ada"] {
         let made = json!({ "username": username, "email": "ada@example.org" });
         assert_eq!(server.admin.send(Method::POST, "/users", &made).await.status, 201);
+        server.wait(Duration::from_secs(1));
     }
     let asked = async |who: &str| {
         let before = letters(&server, &office).await.len();
