@@ -82,8 +82,8 @@ impl Passkey {
         let passkey = Self {
             key: key.expect("a key that was made can be read"),
             id,
-            handle: decoded(&options["user"]["id"]),
-            domain: options["rp"]["id"].as_str().expect("a domain asks").to_owned(),
+            handle: decoded(options.pointer("/user/id").expect("somebody is named")),
+            domain: options.pointer("/rp/id").and_then(Value::as_str).expect("a domain asks").to_owned(),
             is_backed_up: manner.is_backed_up,
             signatures: 0,
         };
@@ -92,6 +92,10 @@ impl Passkey {
     }
 
     /// Answers to what a server asks once more, as if it were another.
+    ///
+    /// # Panics
+    ///
+    /// When its name is longer than any.
     pub fn created(&self, options: &Value, origin: &str, manner: &Manner) -> Value {
         let client = client_data("webauthn.create", options, origin, manner);
         let said = [self.said(manner, WITH_KEY), self.attested()].concat();
@@ -184,6 +188,10 @@ impl Passkey {
 
 impl Visitor {
     /// What the script of a page asks the server.
+    ///
+    /// # Panics
+    ///
+    /// When it is not told.
     pub async fn passkey_question(&mut self, page: &Answer) -> Value {
         let asked = self.ask_for_passkey(page).await;
         assert_eq!(asked.status, 200, "{}", asked.text());

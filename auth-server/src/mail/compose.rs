@@ -303,11 +303,11 @@ mod tests {
     fn every_letter() -> [Letter; 19] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
-            Letter::PasskeyAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
-            Letter::PasskeyRemoved { by: owner.clone(), at: AT },
-            Letter::PasskeyRemoved { by: ChangedBy::Administrator, at: AT },
-            Letter::PasswordChanged { by: owner, at: AT },
+            Letter::PasswordChanged { by: owner.clone(), at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
+            Letter::PasskeyAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
+            Letter::PasskeyRemoved { by: owner, at: AT },
+            Letter::PasskeyRemoved { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordKnown { address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::RecoveryCodeUsed { address: "192.0.2.7".parse().unwrap(), left: 9, at: AT },
             Letter::RecoveryCodesMade { address: "192.0.2.7".parse().unwrap(), at: AT },
