@@ -125,7 +125,7 @@ async fn a_session_whose_token_expires_meanwhile_goes_on_under_another() {
     let browser = world.signed_in().await;
     let (app, from_page) = from_page(&world, &browser);
     world.dial.turn(Duration::from_secs(290));
-    let answer = sent_around(&app, from_page, async || world.dial.turn(Duration::from_secs(60))).await;
+    let answer = sent_around(&app, from_page, async || world.dial.turn(Duration::from_mins(1))).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "{\"a\":1}"));
     assert_eq!(world.provider.told().asked.renewals, 1);
 }

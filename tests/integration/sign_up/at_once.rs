@@ -7,7 +7,7 @@ use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::post_office::{Manner, PostOffice};
 use rstest::rstest;
 
-use super::{ask, code, code_for};
+use super::{accounts, ask, code, code_for, make, person, start};
 
 /// Two tabs, two replicas: one account.
 #[rstest]
