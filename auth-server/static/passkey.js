@@ -5,9 +5,9 @@ const form = document.getElementById("passkey");
 const owned = document.getElementById("passkeys");
 const kind = form?.dataset.kind;
 const parse = kind === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
-let waiting;
+let waiting, pressed;
 
-// The browser asks at once, or, by "conditional" mediation, offers passkeys where somebody types their name.
+// At once, or, by "conditional" mediation, where somebody types their name.
 async function ask(mediation) {
   waiting?.abort();
   waiting = new AbortController();
@@ -25,12 +25,13 @@ async function ask(mediation) {
   } catch {
     if (mediation || signal.aborted) return;
     document.getElementById("passkey-said").textContent = form.dataset.failed;
+    pressed = false;
     offer();
   }
 }
 
 async function offer() {
-  if (kind === "get" && (await keys.isConditionalMediationAvailable?.())) ask("conditional");
+  if (kind === "get" && (await keys.isConditionalMediationAvailable?.()) && !pressed) ask("conditional");
 }
 
 function tell(signal, facts) {
@@ -43,10 +44,12 @@ if (form && keys?.[parse]) {
   if (unable) document.getElementById(unable).hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    pressed = true;
     ask();
   });
   if (rpId) tell("signalUnknownCredential", { rpId, credentialId: sessionStorage.getItem("passkey") });
   offer();
+  setInterval(offer, 54e4);
 }
 
 if (owned) {

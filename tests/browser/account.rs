@@ -122,6 +122,7 @@ async fn the_keyboard_leads_through_the_pages_and_shows_where_it_is() {
     for (page, path) in [
         ("profile", "/account/profile"),
         ("password", "/account/security/password"),
+        ("passkeys", "/account/security/passkeys"),
         ("security", "/account/security"),
         ("sessions", "/account/sessions"),
         ("apps", "/account/apps"),
@@ -141,7 +142,7 @@ async fn the_keyboard_leads_through_the_pages_and_shows_where_it_is() {
     }
     // From link to link in the order of the page, each with a ring around it.
     browser.wait_for("to-overview").await.send_keys(TAB).await.unwrap();
-    for page in ["profile", "password", "security", "sessions", "apps", "log"] {
+    for page in ["profile", "password", "passkeys", "security", "sessions", "apps", "log"] {
         assert_eq!(browser.focused().await, format!("to-{page}"));
         let ring = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(browser.script(ring).await, "solid", "{page}");

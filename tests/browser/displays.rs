@@ -15,6 +15,7 @@ use crate::sign_in;
 fn smaller_than(pixels: u32) -> String {
     format!(
         "return [...document.querySelectorAll('button, input:not([type=hidden]):not([tabindex=\"-1\"]), a.button')]
+            .filter(element => element.getClientRects().length > 0)
             .filter(element => {{ const box = element.getBoundingClientRect(); return box.width < {pixels} || box.height < {pixels}; }})
             .map(element => element.outerHTML);"
     )

@@ -1,5 +1,6 @@
 //! Addresses of mail: confirmed by a letter, changed by two, and put back by whoever had the one before.
 
+mod keys;
 mod steps;
 
 use std::time::Duration;

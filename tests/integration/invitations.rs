@@ -204,6 +204,7 @@ async fn nobody_gives_by_an_invitation_what_they_could_not_give_by_hand(
             assert_eq!(answer.status, 403, "{other} {path}");
         }
     }
+    assert_eq!(people.send(Method::DELETE, &path, &json!({})).await.status, 403, "nor is it taken back");
     // Whoever makes accounts but gives no roles invites, and gives none.
     let rules = "p, owner, *, *, *\np, greeter, *, users, read\np, greeter, *, users, create";
     server.admin.post(&format!("/apis/{}/roles", admin_api.id), &json!({ "name": "greeter" })).await;
@@ -212,6 +213,13 @@ async fn nobody_gives_by_an_invitation_what_they_could_not_give_by_hand(
     let greeter = delegate(&server, "greeter").await;
     assert_eq!(refused(&greeter, &json!({ "email": "dora@example.org" })).await.0, 201);
     let (status, problem) = refused(&greeter, &with("eve@example.org", &orders.id, "viewer")).await;
+    assert_eq!((status, pointers(&problem)), (422, vec!["/roles".to_owned()]));
+    // A rule that asks for a strong sign-in to give roles gives none by an invitation, to owners neither.
+    let rules = "p, owner, *, users, *\np, owner, *, apis, *\np, owner, *, policies, *\np, owner, *, assignments, read\n\
+                 p, owner, *, assignments, *, allow, acr=urn:portcullis:acr:2fa";
+    server.admin.activate(&admin_api, rules).await;
+    server.look().await;
+    let (status, problem) = refused(&server.admin, &with("eve@example.org", &orders.id, "viewer")).await;
     assert_eq!((status, pointers(&problem)), (422, vec!["/roles".to_owned()]));
     let addresses: Vec<_> = pending(&server.admin).await.iter().map(|found| found["email"].clone()).collect();
     assert!(!addresses.contains(&json!("eve@example.org")), "{addresses:?}");

@@ -200,6 +200,14 @@ async fn whoever_is_refused_is_told_the_same_whatever_is_wrong(
         let (browser, answer) = scene.show(&manner).await;
         assert_eq!((answer.status.as_u16(), browser.session()), (422, None), "{manner:?}");
         assert_eq!(masked(&answer), said, "{manner:?}");
+        assert!(!answer.text().contains("data-forget"), "nobody forgets a passkey that is known: {manner:?}");
+    }
+    // One of another server at the same host is none of ours to have forgotten.
+    for handle in [vec![7; 16], vec![7; 15], Vec::new()] {
+        let manner = Manner { handle: Some(handle), ..Manner::default() };
+        let refused = stranger.show_passkey(&unknown, &scene.server.issuer, &manner).await;
+        assert_eq!(masked(&refused), said);
+        assert!(!refused.text().contains("data-forget"));
     }
     // Two of a key that counts: the one that is behind.
     for behind in [5, 0] {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use url::Host;
 use zeroize::Zeroizing;
 
 use crate::domain::clock::Timestamp;
@@ -195,7 +196,8 @@ pub struct Email(String);
 pub struct InvalidEmail;
 
 impl Email {
-    /// Accepts an address; the domain is brought to lower case.
+    /// Accepts an address; the domain is brought to the form in which mail goes to it (UTS 46): whatever is written otherwise and goes
+    /// to the same is the same. An address of a machine is none.
     pub fn parse(raw: &str) -> Result<Self, InvalidEmail> {
         // RFC 5321 §4.5.3.1: 64 octets before the @, 254 in all.
         let (local, domain) = raw.rsplit_once('@').ok_or(InvalidEmail)?;
@@ -203,11 +205,16 @@ impl Email {
             |c: char| c.is_whitespace() || c.is_control() || is_invisible(c) || "<>()[],;:\\\"@".contains(c);
         let lengths = !local.is_empty() && local.len() <= 64 && raw.len() <= 254;
         let dotted = domain.split('.').all(|label| !label.is_empty());
-        if lengths && dotted && !raw.replacen('@', "", 1).contains(forbidden) {
-            Ok(Self(format!("{local}@{}", domain.to_lowercase())))
-        } else {
-            Err(InvalidEmail)
+        if !lengths || !dotted || raw.replacen('@', "", 1).contains(forbidden) {
+            return Err(InvalidEmail);
         }
+        // The parser takes what is percent-encoded for what it stands for; no mail server does.
+        if domain.contains('%') {
+            return Err(InvalidEmail);
+        }
+        let Ok(Host::Domain(domain)) = Host::parse(domain) else { return Err(InvalidEmail) };
+        let whole = format!("{local}@{domain}");
+        if whole.len() <= 254 { Ok(Self(whole)) } else { Err(InvalidEmail) }
     }
 
     /// The address as text.
@@ -372,6 +379,14 @@ mod tests {
     #[test]
     fn addresses_keep_their_local_part_and_lower_their_domain() {
         assert_eq!(Email::parse("Ada@EXAMPLE.org").unwrap().as_str(), "Ada@example.org");
+        // Whatever is written otherwise and gets mail at the same place is the same.
+        for same in ["ada@\u{ff45}xample.org", "ada@example\u{3002}org", "ada@ex\u{ad}ample.org"] {
+            let parsed = Email::parse(same).ok();
+            assert!(parsed.is_none_or(|parsed| parsed.as_str() == "ada@example.org"), "{same:?}");
+        }
+        let accented = Email::parse("ada@b\u{fc}cher.example").unwrap();
+        assert_eq!(accented, Email::parse("ada@xn--bcher-kva.example").unwrap());
+        assert_eq!(Email::parse("a%b@example.org").unwrap().as_str(), "a%b@example.org");
         for bad in [
             "",
             "ada",
@@ -381,6 +396,10 @@ mod tests {
             "a@b@c.org",
             "ada@example..org",
             "ada@x\r\n.org",
+            "ada@ex%61mple.org",
+            "root@2130706433",
+            "root@127.0.0.1",
+            "root@0x7f.1",
         ] {
             assert_eq!(Email::parse(bad), Err(InvalidEmail), "{bad:?}");
         }

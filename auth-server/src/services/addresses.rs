@@ -11,6 +11,7 @@ use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::letter::{Asked, Letter, LinkCode};
 use crate::domain::mailbox::Mailbox;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
+use crate::domain::session::Acr;
 use crate::domain::user::{Email, InvalidEmail, PasswordHash, User};
 use crate::services::backchannel::LogoutNotices;
 use crate::services::login::{LoginError, LoginService, PasswordProof};
@@ -19,7 +20,7 @@ use crate::services::mailing::{Addressee, MailService};
 use crate::services::recovery::LetterLimits;
 use crate::services::visit::Visit;
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, passkeys};
 
 /// Has people confirm addresses, and changes them.
 #[derive(Clone)]
@@ -46,6 +47,9 @@ pub(crate) enum AddressError {
     /// The password is wrong, or there were too many tries.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// The account has a passkey, and the password alone was proven.
+    #[error("the sign-in is weaker than the account can give")]
+    Weak,
     /// It is the address of the account already.
     #[error("the account has that address")]
     Same,
@@ -84,11 +88,21 @@ impl AddressService {
             return Err(AddressError::Same);
         }
         let row = self.parts.login.prove(proof, AuditAction::AddressProofRequested).await?;
+        // Whoever can put an address back sets another password and takes what was added lately off: no password leads there alone.
+        let live = proof.visit.session.as_ref();
+        let is_weak = live.is_none_or(|live| live.session.acr == Acr::OneFactor);
+        if is_weak && self.has_passkeys(&row.user).await? {
+            return Err(AddressError::Weak);
+        }
         let asked = Asked::by(proof.browser.user_agent, proof.visit.address, proof.visit.now);
         let (id, before) = (row.user.id.clone(), row.user.email.clone());
         let state = PasswordHash::state_of(row.password.as_ref());
         let proof = Proof { user: id, before, to: new, password: Some(state.hex()) };
         Ok(self.write_to(proof, &row.user, asked).await?)
+    }
+
+    async fn has_passkeys(&self, user: &User) -> Result<bool, LoginError> {
+        Ok(passkeys::count(&mut self.store.read().await?, &user.id).await? > 0)
     }
 
     async fn write_to(&self, proof: Proof, user: &User, asked: Asked) -> Result<(), LoginError> {

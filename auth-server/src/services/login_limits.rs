@@ -129,8 +129,12 @@ impl LoginLimits {
     /// Counts a question to whoever may have a passkey, and says whether it may be asked: each lies in the database until it is answered
     /// or too old.
     pub(crate) fn admit_question(&self, address: IpAddr) -> Result<(), Throttled> {
-        let Inner { seed, questions, .. } = &*self.0;
-        let admitted = questions.take(Key::new(seed, b'q', &[&network_of(address)]), NonZeroU32::MIN);
+        let Inner { seed, questions, region, .. } = &*self.0;
+        let admitted =
+            questions.take(Key::new(seed, b'q', &[&network_of(address)]), NonZeroU32::MIN).and_then(|()| {
+                region_of(address)
+                    .map_or(Ok(()), |place| region.take(Key::new(seed, b'Q', &[&place]), NonZeroU32::MIN))
+            });
         admitted.map_err(|retry_after| Throttled { retry_after })
     }
 

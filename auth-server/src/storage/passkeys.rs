@@ -24,10 +24,11 @@ const USE: &str = "
 const RENAME: &str = "UPDATE passkeys SET name = $3 WHERE id = $2 AND user_id = $1";
 const DELETE: &str = "DELETE FROM passkeys WHERE id = $2 AND user_id = $1";
 const DELETE_ALL: &str = "DELETE FROM passkeys WHERE user_id = $1";
+const DELETE_SINCE: &str = "DELETE FROM passkeys WHERE user_id = $1 AND created_at > $2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[INSERT, FIND_BY_DIGEST, LIST, COUNT, USE, RENAME, DELETE, DELETE_ALL];
+    &[INSERT, FIND_BY_DIGEST, LIST, COUNT, USE, RENAME, DELETE, DELETE_ALL, DELETE_SINCE];
 
 /// How many an account has at most.
 pub const MOST: u32 = 20;
@@ -110,6 +111,11 @@ pub async fn remove(tx: &mut Tx, user: &UserId, id: &PasskeyId) -> Result<bool, 
 /// Removes every passkey of an account; gives how many there were.
 pub async fn remove_all(tx: &mut Tx, user: &UserId) -> Result<u64, StoreError> {
     tx.execute(DELETE_ALL, &[user.into()]).await
+}
+
+/// Removes the passkeys of an account that were added after that time; gives how many there were.
+pub async fn remove_since(tx: &mut Tx, user: &UserId, since: Timestamp) -> Result<u64, StoreError> {
+    tx.execute(DELETE_SINCE, &[user.into(), since.into()]).await
 }
 
 fn read(row: &Row) -> Result<Passkey, StoreError> {

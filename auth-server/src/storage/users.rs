@@ -25,7 +25,7 @@ const FIND_BY_USERNAME: &str = "
 // Whatever became of the account, in the order of its index: of several the oldest.
 const FIND_BY_ADDRESS: &str = "
     SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
-      FROM users WHERE lower(email) = lower(CAST($1 AS TEXT)) ORDER BY lower(email), id LIMIT 1";
+      FROM users WHERE lower(email) = $1 ORDER BY lower(email), id LIMIT 1";
 const LIST: &str = "
     SELECT id, sub, organisation_id, username, name, email, email_verified_at, created_at, disabled_at, profile
       FROM users WHERE id > $1 ORDER BY id LIMIT $2";
@@ -109,7 +109,11 @@ pub async fn find_by_username(tx: &mut Tx, name: &Username) -> Result<Option<Use
 
 /// The oldest user with this address, in whatever case, confirmed or not, switched off or not.
 pub async fn find_by_address(tx: &mut Tx, address: &Email) -> Result<Option<User>, StoreError> {
-    tx.fetch_optional(FIND_BY_ADDRESS, &[address.as_str().into()]).await?.as_ref().map(read).transpose()
+    tx.fetch_optional(FIND_BY_ADDRESS, &[address.compared().as_str().into()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// The users behind the identifier `after`, oldest first.

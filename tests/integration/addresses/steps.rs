@@ -49,7 +49,8 @@ async fn whoever_puts_an_address_back_gets_past_no_step_but_their_own(
     assert_eq!(set.header("location"), "/login?renewed", "{}", set.text());
     let renewed = Person { password: NEW.to_owned(), ..scene.ada.clone() };
     let event = &scene.events("address.returned").await[0];
-    let detail = json!({ "second_step_removed": goes, "recovery_codes_removed": goes });
+    let detail =
+        json!({ "second_step_removed": goes, "recovery_codes_removed": goes, "passkeys_removed": 0 });
     assert_eq!(event["detail"], detail);
     let told: Vec<_> = scene.letters(STEP_REMOVED).await.into_iter().map(|letter| letter.to).collect();
     let removed = scene.events("second_step.removed").await;

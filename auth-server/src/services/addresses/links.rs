@@ -122,6 +122,14 @@ async fn confirmed(
     let proof: Option<Proof> = single_use::consume(tx, Purpose::AddressProof, link, now).await?;
     let Some(proof) = proof else { return Err(LoginError::Wrong) };
     let Some(before) = owner(tx, &proof).await? else { return Err(LoginError::Wrong) };
+    // Whoever was switched off does not come back to the same address with another account.
+    if proof.changes()
+        && let Some(other) = users::find_by_address(tx, &proof.to).await?
+        && other.id != before.id
+        && !other.is_enabled()
+    {
+        return Err(LoginError::Wrong);
+    }
     users::update(tx, &at(&before, proof.to.clone(), visit)).await?;
     if let (true, Some(old)) = (proof.changes(), &proof.before) {
         let link = OpaqueToken::generate(TokenKind::LetterLink, &parts.entropy);
@@ -160,19 +168,23 @@ async fn returned(
     single_use::forget_of(tx, Purpose::AddressProof, &user.id).await?;
     // They know the password: it is worth nothing from now on, and neither is a sign-in that waits for a second step.
     credentials::forget_password(tx, &user.id).await?;
-    // And they may have added a passkey of their own beside those of the owner: nobody can tell them apart.
-    passkeys::remove_all(tx, &user.id).await?;
     let departures = parts.notices.end_all(tx, &user.id, visit.now).await?;
     let row = credentials::for_sign_in(tx, &user.username).await?.ok_or(LoginError::Wrong)?;
     recovery::let_set(tx, reset, &row).await?;
     let gone = second_steps::remove_since(tx, &user.id, since).await?;
+    let keys = passkeys::remove_since(tx, &user.id, since).await?;
     let told = |action| AuditEvent::new(Actor::Anonymous, action).on(&user.id).from(Some(visit.address));
-    let detail = json!({ "second_step_removed": gone.step, "recovery_codes_removed": gone.codes });
+    let detail = json!({ "second_step_removed": gone.step, "recovery_codes_removed": gone.codes, "passkeys_removed": keys });
     tx.audit(told(AuditAction::AddressReturned).with(detail));
     if gone.step {
         tx.audit(told(AuditAction::SecondStepRemoved).with(json!({ "by": "letter" })));
         let by = ChangedBy::Owner { address: visit.address };
         parts.mail.post(tx, Letter::SecondStepRemoved { by, at: visit.now }, &user).await?;
+    }
+    if keys > 0 {
+        let by = ChangedBy::Owner { address: visit.address };
+        tx.audit(told(AuditAction::PasskeyRemoved).with(json!({ "by": "letter", "passkeys": keys })));
+        parts.mail.post(tx, Letter::PasskeyRemoved { by, at: visit.now }, &user).await?;
     }
     Ok((user.username, departures))
 }

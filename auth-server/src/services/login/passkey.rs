@@ -39,7 +39,7 @@ pub(crate) enum PasskeyRefusal {
     /// No authenticator answers so.
     #[error("no authenticator answers so")]
     Malformed,
-    /// The server knows no such passkey, or it did not sign this: whoever keeps it may forget it.
+    /// It was made for an account of this server, and none has it any more: whoever keeps it may forget it.
     #[error("unknown passkey")]
     Unknown,
 }
@@ -103,6 +103,7 @@ impl LoginService {
         answer: PasskeyAnswer<'_>,
     ) -> Result<(SignedIn, Errand), PasskeyRefusal> {
         let PasskeyAnswer { browser, visit, .. } = answer;
+        self.parts.limits.admit_question(visit.address).map_err(LoginError::Throttled)?;
         let shown = match RelyingParty::read(answer.credential) {
             Err(BadAnswer::Malformed) => return Err(PasskeyRefusal::Malformed),
             shown => shown,
@@ -125,9 +126,12 @@ impl LoginService {
         };
         let (used, is_backed_up) = match checked {
             Ok(used) if owned.as_ref().is_some_and(|owned| owned.row.user.is_enabled()) => used,
+            Err(BadAnswer::Kept(error)) => return Err(error.into()),
             checked => {
                 self.parts.limits.failed(&tried);
-                return Err(self.refused(owned, checked.err(), visit).await?);
+                let is_gone = owned.is_none() && shown.is_ok_and(|shown| self.parts.passkeys.is_of(&shown));
+                self.note_refusal(owned, checked.err(), visit).await?;
+                return Err(if is_gone { PasskeyRefusal::Unknown } else { LoginError::Wrong.into() });
             }
         };
         let Some(Owned { passkey, row }) = owned else { return Err(PasskeyRefusal::Unknown) };
@@ -163,20 +167,19 @@ impl LoginService {
         Ok(row.filter(|row| row.user.id == passkey.user).map(|row| Owned { passkey, row }))
     }
 
-    /// Writes down that it failed, and says how: whoever holds the key of a passkey that is known is told nothing that would have it
-    /// forgotten.
-    async fn refused(
+    /// Writes down that it failed, and why.
+    async fn note_refusal(
         &self,
         owned: Option<Owned>,
         why: Option<BadAnswer>,
         visit: &Visit,
-    ) -> Result<PasskeyRefusal, StoreError> {
+    ) -> Result<(), StoreError> {
         let event =
             AuditEvent::new(Actor::Anonymous, AuditAction::SignIn).from(Some(visit.address)).refused();
         let cause = match &why {
             None => "account",
             Some(BadAnswer::Copied) => "copied",
-            Some(BadAnswer::Malformed | BadAnswer::Refused(_)) => "answer",
+            Some(BadAnswer::Kept(_) | BadAnswer::Malformed | BadAnswer::Refused(_)) => "answer",
         };
         let event = match owned {
             Some(Owned { passkey, row }) => event.on(&row.user.id).with(
@@ -191,10 +194,6 @@ impl LoginService {
                     Ok::<(), StoreError>(())
                 })
             })
-            .await?;
-        Ok(match why {
-            None | Some(BadAnswer::Copied) => PasskeyRefusal::Login(LoginError::Wrong),
-            Some(BadAnswer::Malformed | BadAnswer::Refused(_)) => PasskeyRefusal::Unknown,
-        })
+            .await
     }
 }

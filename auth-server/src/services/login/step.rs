@@ -172,7 +172,7 @@ impl LoginService {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.audit(event);
-                    mail.post_to(tx, letter, to).await
+                    mail.post_to(tx, letter, to).await.map(drop)
                 })
             })
             .await?;

@@ -108,19 +108,19 @@ impl MailService {
     /// the limit of an address: it runs the same statements, and is not sent.
     pub(crate) async fn post(&self, tx: &mut Tx, letter: Letter, to: &User) -> Result<(), StoreError> {
         match Addressee::of(to) {
-            Some(to) => self.post_to(tx, letter, Some(to)).await,
+            Some(to) => self.post_to(tx, letter, Some(to)).await.map(drop),
             None => Ok(()),
         }
     }
 
-    /// The same to whomever. To nobody, where who asks must not learn whether there is somebody: it does the same, and is not sent.
+    /// The same to whomever; gives whether it is sent. To nobody, where who asks must not learn whether there is somebody: it does the same, and is not sent.
     pub(crate) async fn post_to(
         &self,
         tx: &mut Tx,
         letter: Letter,
         to: Option<Addressee>,
-    ) -> Result<(), StoreError> {
-        let Some(office) = &self.0 else { return Ok(()) };
+    ) -> Result<bool, StoreError> {
+        let Some(office) = &self.0 else { return Ok(false) };
         let MailParts { entropy, sealer, limits, .. } = &office.parts;
         let now = tx.now();
         let (kind, lifetime) = (letter.name(), letter.lifetime());
@@ -146,7 +146,8 @@ impl MailService {
         let letter =
             NewLetter { id, kind, user, tally, sealed, created_at: now, expires_at: now.plus(lifetime) };
         let state = if is_void { LetterState::Void } else { LetterState::Waiting };
-        mail_outbox::insert(tx, &letter, state).await
+        mail_outbox::insert(tx, &letter, state).await?;
+        Ok(!is_void)
     }
 }
 

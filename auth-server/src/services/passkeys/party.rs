@@ -5,8 +5,9 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq as _;
 use url::Url;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 use webauthn_rs::prelude::{
     CreationChallengeResponse, DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, WebauthnError,
@@ -31,6 +32,9 @@ pub(crate) enum BadAnswer {
     /// It counts fewer signatures than the last one: there are two of a key that may not be copied.
     #[error("the passkey counts fewer signatures than before")]
     Copied,
+    /// What is kept of the passkey cannot be read.
+    #[error(transparent)]
+    Kept(StoreError),
     /// It is no answer of an authenticator.
     #[error("no authenticator answers so")]
     Malformed,
@@ -67,11 +71,26 @@ impl RelyingParty {
         &self.name
     }
 
-    /// By what authenticators know an account: it tells nothing of it, and stays the same.
+    /// By what authenticators know an account: it tells nothing of it, and stays the same. Its second half says that this server made it.
     pub(crate) fn handle(&self, user: &UserId) -> Uuid {
-        let tag = hmac::sign(&self.handles, user.as_str().as_bytes());
-        let bytes = tag.as_ref().first_chunk::<16>().copied().unwrap_or_default();
-        Builder::from_custom_bytes(bytes).into_uuid()
+        let first = self.half(&[b"account", user.as_str().as_bytes()]);
+        let second = self.half(&[b"made here", &first]);
+        Uuid::from_u64_pair(u64::from_be_bytes(first), u64::from_be_bytes(second))
+    }
+
+    /// Whether a passkey was made for an account of this server. Others may have passkeys at the same host, which are none of its business.
+    pub(crate) fn is_of(&self, Shown(answer): &Shown) -> bool {
+        let handle = answer.get_user_unique_id().and_then(|handle| Uuid::from_slice(handle).ok());
+        handle.is_some_and(|handle| {
+            let (first, second) = handle.as_u64_pair();
+            let expected = self.half(&[b"made here", &first.to_be_bytes()]);
+            bool::from(expected.ct_eq(&second.to_be_bytes()))
+        })
+    }
+
+    fn half(&self, parts: &[&[u8]]) -> [u8; 8] {
+        let tag = hmac::sign(&self.handles, &parts.join(&0));
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
     }
 
     /// Asks for a passkey of whoever has one.
@@ -135,7 +154,7 @@ impl RelyingParty {
         if handle != Some(self.handle(&kept.user).as_bytes().as_slice()) {
             return Err(BadAnswer::Refused(WebauthnError::InvalidUserUniqueId));
         }
-        let mut key = key_of(kept).map_err(|_| BadAnswer::Malformed)?;
+        let mut key = key_of(kept).map_err(BadAnswer::Kept)?;
         let result = webauthn.finish_discoverable_authentication_v2(answer, state, &key).map_err(told)?;
         if !result.user_verified() {
             return Err(BadAnswer::Refused(WebauthnError::UserNotVerified));
@@ -261,7 +280,8 @@ pub(crate) mod tests {
         let [ada, bob] = [1, 2].map(|secs| UserId::generate(Timestamp::from_secs(secs), &entropy));
         assert_eq!(party().handle(&ada), party().handle(&ada));
         assert_ne!(party().handle(&ada), party().handle(&bob));
-        assert_ne!(party().handle(&ada), party_of("https://id.example.com", 2).handle(&ada), "another key");
+        let other = party_of("https://id.example.com", 2);
+        assert_ne!(party().handle(&ada), other.handle(&ada), "another key");
     }
 
     #[test]

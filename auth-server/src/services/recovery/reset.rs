@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
-use crate::domain::letter::{ChangedBy, Letter, LinkCode};
+use crate::domain::letter::{ChangedBy, Letter, LinkCode, NOTICE};
 use crate::domain::secret::Digest32;
 use crate::domain::user::{Password, PasswordHash, Username};
 use crate::services::backchannel::{Departures, LogoutNotices};
@@ -14,7 +14,7 @@ use crate::services::recovery::{RecoveryService, Target};
 use crate::services::visit::Visit;
 use crate::storage::credentials::{self, SignInRow};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Tx, users};
+use crate::storage::{StoreError, Tx, passkeys, users};
 
 /// What is done in the transaction.
 struct Reset {
@@ -79,7 +79,16 @@ impl Reset {
             event.on(&user.id).from(Some(address)).with(json!({ "by": "letter", "address_proven": proven })),
         );
         let by = ChangedBy::Owner { address };
-        self.mail.post(tx, Letter::PasswordChanged { by, at: now }, &user).await?;
+        self.mail.post(tx, Letter::PasswordChanged { by: by.clone(), at: now }, &user).await?;
+        // Whoever found out the password may have added one, which signs in without it. Those that were there before stay.
+        let keys = passkeys::remove_since(tx, &user.id, now.minus(NOTICE)).await?;
+        if keys > 0 {
+            let event = AuditEvent::new(Actor::User(user.id.clone()), AuditAction::PasskeyRemoved);
+            tx.audit(
+                event.on(&user.id).from(Some(address)).with(json!({ "by": "letter", "passkeys": keys })),
+            );
+            self.mail.post(tx, Letter::PasskeyRemoved { by, at: now }, &user).await?;
+        }
         Ok(departures)
     }
 }

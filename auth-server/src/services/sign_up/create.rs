@@ -85,8 +85,9 @@ fn form(offer: &Offer, new: &NewAccount<'_>) -> UserForm {
 
 /// Nobody goes by the address of somebody else.
 fn own_name(username: &Username, offer: &Offer) -> Result<(), FieldErrors> {
-    let is_own = offer.address.as_str().to_lowercase() == username.as_str();
-    if !username.as_str().contains('@') || is_own {
+    let is_own = offer.address.compared() == username.as_str();
+    // The wide and the small one look alike.
+    if !username.as_str().contains(['@', '\u{ff20}', '\u{fe6b}']) || is_own {
         return Ok(());
     }
     Err(FieldErrors::of("/username", "foreign", "a user name that is an address has to be the own one"))
@@ -135,7 +136,6 @@ impl Creation {
             let caller = Caller { address: Some(address), ..Caller::system(now) };
             take(tx, &self.assignments, (&invitation, &user), &caller).await?;
         }
-        tx.invalidate();
         Ok(SignInRow { user, password: Some(self.password), second_step: None })
     }
 }

@@ -64,6 +64,7 @@ pub(in crate::http::pages) async fn change(
         Ok(()) => return visitor.answer(desk.pages.go("/account/profile?notice=address_sent")),
         Err(AddressError::Invalid(_)) => "invalid",
         Err(AddressError::Same) => "same",
+        Err(AddressError::Weak) => "weak",
         Err(AddressError::Login(error)) => match failure::login(&desk.pages, id, &error) {
             Some(response) => return response,
             None => "wrong_password",
@@ -124,6 +125,7 @@ pub(in crate::http::pages) fn samples() -> Vec<impl Page> {
         page(None, false),
         page(Some("invalid"), true),
         page(Some("same"), true),
+        page(Some("weak"), true),
         page(Some("wrong_password"), true),
     ]
 }

@@ -271,7 +271,9 @@ impl PasskeyDesk {
                 return visitor.answer(self.pages.go(&Next::Passkeys.login_again()));
             }
             PasskeyError::Off => return failure::not_found(&self.pages, id),
-            PasskeyError::Store(cause) => return failure::fault(&self.pages, id, cause),
+            PasskeyError::Answer(BadAnswer::Kept(cause)) | PasskeyError::Store(cause) => {
+                return failure::fault(&self.pages, id, cause);
+            }
             PasskeyError::Taken => "taken",
         };
         self.page(visitor, (None, Some((problem, None))), id).await
