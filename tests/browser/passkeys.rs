@@ -59,17 +59,20 @@ async fn somebody_adds_a_passkey_signs_in_with_it_and_removes_it() {
     // Where somebody types their name, the browser offers it, and this device takes it at once.
     browser.click("to-overview").await;
     browser.click("sign-out").await;
+    browser.wait_for("signed-out").await;
     browser.open(&login).await;
     until(&browser, "location.pathname === '/account'").await;
     assert!(browser.text("signed-in-as").await.contains("ada"));
 
     // By the button, while the browser waits for a name.
     browser.click("sign-out").await;
+    browser.wait_for("signed-out").await;
     browser.attend(&device, false).await;
     browser.open(&login).await;
     until(&browser, "!document.getElementById('passkey').hidden").await;
-    browser.click("use-passkey").await;
+    // The device looks whether somebody is there when it is asked.
     browser.attend(&device, true).await;
+    browser.click("use-passkey").await;
     until(&browser, "location.pathname === '/account'").await;
 
     browser.click("to-passkeys").await;

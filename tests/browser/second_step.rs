@@ -54,6 +54,7 @@ async fn somebody_adds_a_second_step_and_signs_in_with_it(#[values(On, Off)] scr
 
     browser.click("to-overview").await;
     browser.click("sign-out").await;
+    browser.wait_for("signed-out").await;
     server.wait(Duration::from_secs(30));
     browser.open(&format!("{}/login", server.issuer)).await;
     sign_in(&browser, &ada).await;
