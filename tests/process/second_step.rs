@@ -34,7 +34,7 @@ async fn an_operator_takes_a_second_step_off_and_its_owner_signs_in_by_the_passw
     let reset = |username: &str| place.run(&["user", "reset-second-step", username]);
     let done = reset("ada");
     assert!(done.status.success(), "{}", said(&done));
-    assert!(said(&done).contains("ada has no second step any more"), "{}", said(&done));
+    assert!(said(&done).contains("ada has neither second step nor passkeys any more"), "{}", said(&done));
     assert_eq!(here.open("/account").await.url.path(), "/login", "everybody is signed out");
     let mut back = Visitor::new(&server.address);
     assert_eq!(back.sign_in(&ada).await.url.path(), "/account");
