@@ -98,6 +98,7 @@ async fn recovery_codes_of_whoever_changed_the_address_are_worth_nothing_once_it
     let link = link_of(&page.text(), "use-recovery").unwrap().replace("&amp;", "&");
     let page = visitor.open(&link).await;
     assert_eq!(visitor.give(&page, &theirs).await.status, 422);
-    let detail = json!({ "second_step_removed": false, "recovery_codes_removed": true });
+    let detail =
+        json!({ "second_step_removed": false, "recovery_codes_removed": true, "passkeys_removed": 0 });
     assert_eq!(scene.events("address.returned").await[0]["detail"], detail);
 }
