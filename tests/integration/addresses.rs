@@ -209,6 +209,28 @@ async fn whoever_had_the_address_puts_it_back_and_everybody_is_signed_out(
 }
 
 /// Whoever changes the address twice has a link of their own to put it back: it does not outlive that of the owner.
+/// Whoever was switched off does not come back to their address by another account.
+#[rstest]
+#[tokio::test]
+async fn the_address_of_an_account_that_is_switched_off_is_nobody_s_to_change_to(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let mut scene = Scene::start(database).await;
+    let bea = scene.server.admin.user("bea").await;
+    let code = scene.code_for("bea@example.org").await;
+    let switch = async |scene: &Scene, to: &str| {
+        let path = format!("/users/{}/{to}", bea.id);
+        assert_eq!(scene.server.admin.send(Method::POST, &path, &json!({})).await.status, 200);
+    };
+    switch(&scene, "disable").await;
+    assert_eq!(confirm(&scene.server, &code).await.status, 422);
+    assert_eq!(scene.account().await["email"], "ada@example.org");
+    let code = scene.code_for("bea@example.org").await;
+    switch(&scene, "enable").await;
+    assert_eq!(confirm(&scene.server, &code).await.status, 303);
+    assert_eq!(scene.account().await["email"], "bea@example.org");
+}
+
 #[rstest]
 #[tokio::test]
 async fn whoever_had_the_address_first_has_the_last_word(#[values(Sqlite, Postgres)] database: Database) {

@@ -140,6 +140,30 @@ async fn an_invitation_dies_when_it_is_taken_back_and_with_its_time(
     assert_eq!(accounts(&server).await, Vec::<Value>::new());
 }
 
+/// Whoever sends one too often is told, and what was sent before works on.
+#[rstest]
+#[tokio::test]
+async fn an_invitation_that_cannot_be_sent_again_now_keeps_its_link(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let office = PostOffice::start().await;
+    let server = start(database, &office, SignUp::Invitation).await;
+    let made = invite(&server, "ada@example.org").await;
+    let path = format!("/invitations/{}/send", made["id"].as_str().unwrap());
+    let mut last = code(&server, &office, "ada@example.org").await;
+    for _ in 0..2 {
+        server.admin.post(&path, &json!({})).await;
+        last = code(&server, &office, "ada@example.org").await;
+    }
+    let refused = server.admin.send(Method::POST, &path, &json!({})).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "3600"), "{}", refused.text());
+    assert_eq!(code(&server, &office, "ada@example.org").await, last, "nothing was sent");
+    assert_eq!(enter(&mut server.visitor(), &last).await.status, 200);
+    server.wait(Duration::from_hours(1));
+    server.admin.post(&path, &json!({})).await;
+    assert_ne!(code(&server, &office, "ada@example.org").await, last);
+}
+
 /// What an invitation names has to be there, and an address that has an account needs none.
 #[rstest]
 #[tokio::test]

@@ -158,7 +158,9 @@ async fn an_address_is_a_user_name_for_its_owner_alone(#[values(Sqlite, Postgres
     let office = PostOffice::start().await;
     let server = start(database, &office, SignUp::Open).await;
     let code = code_for(&server, &office, "Bea@example.org").await;
-    assert_eq!(make(&mut server.visitor(), &code, "cleo@example.org").await.status, 422);
+    for foreign in ["cleo@example.org", "bea\u{ff20}example.org", "bea\u{fe6b}example.org"] {
+        assert_eq!(make(&mut server.visitor(), &code, foreign).await.status, 422, "{foreign}");
+    }
     assert_eq!(make(&mut server.visitor(), &code, "bea@EXAMPLE.org").await.status, 303);
     assert_eq!(server.visitor().sign_in(&person("bea@example.org")).await.url.path(), "/account");
 }

@@ -16,6 +16,17 @@ async fn add(scene: &mut Scene) -> Passkey {
     Passkey::add(&mut scene.visitor, &scene.server.issuer).await
 }
 
+/// Somebody whose passkey is older than three days, and who has just signed in with it.
+async fn of_long_ago(database: Database) -> (Scene, Passkey) {
+    let mut scene = Scene::start(database).await;
+    let old = add(&mut scene).await;
+    scene.server.wait(Duration::from_hours(73));
+    scene.visitor = scene.server.visitor();
+    let issuer = scene.server.issuer.clone();
+    assert_eq!(scene.visitor.show_passkey(&old, &issuer, &Manner::default()).await.status, 303);
+    (scene, old)
+}
+
 /// Whether a passkey signs somebody in.
 async fn signs_in(scene: &Scene, passkey: &Passkey) -> bool {
     let mut visitor = scene.server.visitor();
@@ -47,12 +58,7 @@ async fn a_password_alone_changes_no_address_where_there_is_a_passkey(
 async fn whoever_puts_an_address_back_keeps_the_passkeys_of_long_ago_alone(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let mut scene = Scene::start(database).await;
-    let old = add(&mut scene).await;
-    scene.server.wait(Duration::from_hours(73));
-    scene.visitor = scene.server.visitor();
-    let issuer = scene.server.issuer.clone();
-    assert_eq!(scene.visitor.show_passkey(&old, &issuer, &Manner::default()).await.status, 303);
+    let (mut scene, old) = of_long_ago(database).await;
     let before = add(&mut scene).await;
     let code = scene.code_for("thief@evil.test").await;
     confirm(&scene.server, &code).await;
@@ -77,12 +83,7 @@ async fn whoever_puts_an_address_back_keeps_the_passkeys_of_long_ago_alone(
 async fn a_password_that_a_letter_sets_takes_off_what_was_added_lately(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
-    let mut scene = Scene::start(database).await;
-    let old = add(&mut scene).await;
-    scene.server.wait(Duration::from_hours(73));
-    scene.visitor = scene.server.visitor();
-    let issuer = scene.server.issuer.clone();
-    assert_eq!(scene.visitor.show_passkey(&old, &issuer, &Manner::default()).await.status, 303);
+    let (mut scene, old) = of_long_ago(database).await;
     let late = add(&mut scene).await;
     let mut owner = scene.server.visitor();
     let page = owner.open("/recover").await;

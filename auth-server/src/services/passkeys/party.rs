@@ -246,10 +246,13 @@ fn told(error: WebauthnError) -> BadAnswer {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use rstest::rstest;
 
     use super::*;
     use crate::domain::clock::Timestamp;
+    use crate::domain::ids::PasskeyId;
     use crate::domain::secret::Entropy;
     use crate::keys::master::MasterKey;
 
@@ -282,6 +285,51 @@ pub(crate) mod tests {
         assert_ne!(party().handle(&ada), party().handle(&bob));
         let other = party_of("https://id.example.com", 2);
         assert_ne!(party().handle(&ada), other.handle(&ada), "another key");
+    }
+
+    /// What an authenticator may answer that keeps a passkey for this handle.
+    fn shown(handle: Uuid) -> Shown {
+        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let client = json!({ "type": "webauthn.get", "challenge": "AA", "origin": "https://id.example.com" });
+        let answer = json!({
+            "id": "AAAA", "rawId": "AAAA", "type": "public-key", "extensions": {},
+            "response": {
+                "authenticatorData": encoded(&[0; 37]),
+                "clientDataJSON": encoded(client.to_string().as_bytes()),
+                "signature": "AA",
+                "userHandle": encoded(handle.as_bytes()),
+            },
+        });
+        RelyingParty::read(&answer.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_passkey_says_whether_it_was_made_here() {
+        let ada = UserId::generate(Timestamp::from_secs(1), &Entropy::seeded(1));
+        assert!(party().is_of(&shown(party().handle(&ada))));
+        let elsewhere = party_of("https://id.example.com/b", 2).handle(&ada);
+        for other in [elsewhere, Uuid::nil(), Uuid::max()] {
+            assert!(!party().is_of(&shown(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_passkey_that_cannot_be_read_is_a_fault_and_no_wrong_answer() {
+        let entropy = Entropy::seeded(1);
+        let now = Timestamp::from_secs(1);
+        let kept = passkeys::Passkey {
+            id: PasskeyId::generate(now, &entropy),
+            user: UserId::generate(now, &entropy),
+            credential: "{}".to_owned(),
+            name: "Key ring".to_owned(),
+            signatures: 0,
+            created_at: now,
+            last_used_at: None,
+            backed_up_at: None,
+        };
+        let (_, state) = party().invite().unwrap();
+        let checked = party().check(&shown(party().handle(&kept.user)), state, &kept);
+        assert!(matches!(checked, Err(BadAnswer::Kept(StoreError::Corrupt { .. }))), "{checked:?}");
     }
 
     #[test]
