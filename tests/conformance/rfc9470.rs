@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use portcullis_guard::Clock;
 use portcullis_tests::authenticator::Authenticator;
-use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::claims;
+use portcullis_tests::passkey::{Manner, Passkey};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
+use portcullis_tests::visitor::the_form;
 use rstest::rstest;
 use serde_json::json;
 
 const ORDERS: &str = "https://orders.test";
+const TWO_FACTORS: &str = "urn:portcullis:acr:2fa";
 
 /// The value of a parameter of a challenge.
 fn parameter<'a>(challenge: &'a str, name: &str) -> &'a str {
@@ -65,6 +68,68 @@ async fn sections_3_to_5_a_client_takes_what_a_service_asks_for_to_the_server_an
     assert_eq!(claims(&token)["acr"], parameter(challenge, "acr_values"));
     let answer = service.get("/orders", Some(&token)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// A service sends people to the server for a stronger sign-in. Whoever did sign in, but not so, would be sent there again by every
+/// token.
+#[rstest]
+#[tokio::test]
+async fn section_5_whoever_can_do_more_is_asked_to_and_for_others_the_request_fails(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let (ada, bea) = (server.admin.user("ada").await, server.admin.user("bea").await);
+    let orders = server.admin.api(ORDERS).await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let mut keeper = server.visitor();
+    keeper.sign_in(&ada).await;
+    let passkey = Passkey::add(&mut keeper, &server.issuer).await;
+    let request = AuthorizeRequest::of(&shop).with("resource", ORDERS).with("acr_values", TWO_FACTORS);
+
+    let mut browser = server.visitor();
+    browser.sign_in(&ada).await;
+    let silent = browser.clone().authorize(&request.clone().with("prompt", "none"), &ada).await;
+    assert_eq!(silent.error(), "login_required", "a password alone was one factor");
+    let page = browser.open(&request.path()).await;
+    assert!(page.text().contains("id=\"login\""), "signed in is not enough: {}", page.text());
+    let question = browser.passkey_question(&page).await;
+    let answer = passkey.sign(&question, &server.issuer, &Manner::default());
+    let sent = browser.give_passkey(&page, &question, &answer).await;
+    let page = browser.follow(sent).await;
+    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
+    let answer = browser.follow(sent).await;
+    let callback = Callback::of(&answer.location().expect("the answer leads to the client"));
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    assert_eq!(claims(&tokens.member("access_token"))["acr"], TWO_FACTORS);
+
+    // The password once more, by whoever could have shown a passkey, and by whoever has nothing else.
+    for person in [&ada, &bea] {
+        let mut browser = server.visitor();
+        browser.sign_in(person).await;
+        let callback = browser.authorize(&request, person).await;
+        assert_eq!(callback.error(), "unmet_authentication_requirements");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_5_a_class_that_no_sign_in_has_is_unmet_for_an_api_and_a_wish_without_one(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    let orders = server.admin.api(ORDERS).await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let plain = AuthorizeRequest::of(&shop).with("acr_values", "urn:example:gold");
+    let request = plain.clone().with("resource", ORDERS);
+    for request in [request.clone(), request.with("prompt", "none")] {
+        let page = server.visitor().open(&request.path()).await.text();
+        assert!(!page.contains("id=\"login\""), "nobody has to sign in to find out: {page}");
+        let callback = server.visitor().authorize(&request, &ada).await;
+        assert_eq!(callback.error(), "unmet_authentication_requirements");
+    }
+    let tokens = server.tokens(&shop, &plain, &ada).await;
+    assert_eq!(claims(&tokens.member("id_token"))["acr"], "urn:portcullis:acr:1fa");
 }
 
 #[rstest]

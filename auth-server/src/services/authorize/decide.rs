@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
-use crate::domain::session::Session;
+use crate::domain::session::{Acr, Session};
 use crate::domain::user::Sub;
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
@@ -76,6 +76,10 @@ pub(crate) struct Seen<'s> {
 
 /// Decides whether the session of the browser answers the request.
 pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now: Timestamp) -> SignIn {
+    // Nobody has to sign in to find out.
+    if Acr::ALL.into_iter().all(|acr| request.forbids(acr)) {
+        return SignIn::Refused(RequestError::AcrUnmet);
+    }
     let reason = match session {
         None => Some(LoginReason::NotSignedIn),
         Some(seen) => match seen.age {
@@ -84,7 +88,7 @@ pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now
                 return SignIn::Refused(RequestError::OtherUser);
             }
             // Core §5.5.1.1: the same for how it was proven.
-            SessionAge::SignedInSince if request.wishes.forbid(seen.live.session.acr) => {
+            SessionAge::SignedInSince if request.forbids(seen.live.session.acr) => {
                 return SignIn::Refused(RequestError::AcrUnmet);
             }
             SessionAge::SignedInSince => None,
@@ -109,7 +113,7 @@ fn reason_against(request: &AuthorizeRequest, seen: Seen<'_>, now: Timestamp) ->
         Some(LoginReason::TooOld)
     } else if request.wishes.exclude(seen.subject) {
         Some(LoginReason::WrongPerson)
-    } else if request.wishes.forbid(seen.live.session.acr) {
+    } else if request.forbids(seen.live.session.acr) {
         Some(LoginReason::TooWeak)
     } else {
         None
@@ -129,13 +133,13 @@ mod tests {
 
     use super::*;
     use crate::domain::code::CodeBinding;
-    use crate::domain::ids::{ClientId, InteractionId, OrganisationId, SessionId, UserId};
+    use crate::domain::ids::{ApiId, ClientId, InteractionId, OrganisationId, SessionId, UserId};
     use crate::domain::pkce::{CodeChallenge, CodeVerifier};
     use crate::domain::profile::Profile;
     use crate::domain::reach::Reach;
     use crate::domain::scope::ScopeSet;
     use crate::domain::secret::{Digest32, Entropy};
-    use crate::domain::session::{Acr, AuthMethod, SessionOrigin};
+    use crate::domain::session::{AuthMethod, SessionOrigin};
     use crate::domain::user::{User, Username};
     use crate::services::authorize::request::ReturnAddress;
     use crate::services::authorize::response_mode::ResponseMode;
@@ -263,15 +267,36 @@ mod tests {
     #[test]
     fn a_proof_that_is_too_weak_is_asked_for_once_more_and_is_then_refused() {
         let live = live(1, NOW);
+        let mut by_claim = request(&[], None);
+        by_claim.wishes.claims.acr = Some([Acr::TwoFactors].into());
+        let mut for_an_api = request(&[], None);
+        for_an_api.wishes.acr_values = Some([Acr::TwoFactors].into());
+        for_an_api.reach = Reach::from(Some(ApiId::generate(NOW, &Entropy::seeded(5))));
+        for mut request in [by_claim, for_an_api] {
+            let before = sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW);
+            assert_eq!(before, SignIn::Needed(LoginReason::TooWeak));
+            let after = sign_in(&request, Some(seen(&live, SessionAge::SignedInSince)), NOW);
+            assert_eq!(after, SignIn::Refused(RequestError::AcrUnmet));
+            request.prompt = [Prompt::None].into();
+            let silent = sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW);
+            assert_eq!(silent, SignIn::Refused(RequestError::LoginNeeded));
+        }
+    }
+
+    #[test]
+    fn a_proof_that_will_do_is_not_asked_for_and_one_that_nobody_can_give_is_refused_at_once() {
+        let live = live(1, NOW);
         let mut request = request(&[], None);
-        request.wishes.claims.acr = Some([Acr::OneFactor].into());
+        request.wishes.acr_values = Some([Acr::TwoFactors].into());
+        let wish = sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW);
+        assert_eq!(wish, SignIn::Done, "about an ID token it is a wish");
+        request.reach = Reach::from(Some(ApiId::generate(NOW, &Entropy::seeded(5))));
+        request.wishes.acr_values = Some(Acr::ALL.into());
         assert_eq!(sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW), SignIn::Done);
-        // No proof is stronger yet, so no proof will do.
-        request.wishes.claims.acr = Some(BTreeSet::new());
-        let before = sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW);
-        assert_eq!(before, SignIn::Needed(LoginReason::TooWeak));
-        let after = sign_in(&request, Some(seen(&live, SessionAge::SignedInSince)), NOW);
-        assert_eq!(after, SignIn::Refused(RequestError::AcrUnmet));
+        request.wishes.acr_values = Some(BTreeSet::new());
+        for session in [None, Some(seen(&live, SessionAge::Older))] {
+            assert_eq!(sign_in(&request, session, NOW), SignIn::Refused(RequestError::AcrUnmet));
+        }
     }
 
     #[test]

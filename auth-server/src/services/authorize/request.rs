@@ -20,6 +20,7 @@ use crate::domain::parameters::Parameters;
 use crate::domain::pkce::CodeChallenge;
 use crate::domain::reach::Reach;
 use crate::domain::scope::ScopeSet;
+use crate::domain::session::Acr;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::response_mode::ResponseMode;
 use crate::services::authorize::wishes::Wishes;
@@ -54,6 +55,12 @@ pub(crate) struct AuthorizeRequest {
 impl AuthorizeRequest {
     pub(crate) fn asks_for(&self, prompt: Prompt) -> bool {
         self.prompt.contains(&prompt)
+    }
+
+    /// Whether a proof of this strength is none of those that the client insists on. What it asks for about a token for an API it insists
+    /// on, or else who is sent here by the API would be sent here for ever (RFC 9470 §5).
+    pub(super) fn forbids(&self, acr: Acr) -> bool {
+        self.wishes.forbid(acr, !self.reach.apis.is_empty())
     }
 
     /// Whether a new account is asked for, where people make accounts in this way.

@@ -1,8 +1,10 @@
 //! What a request wants of the person, and says about them ([OpenID Connect Core §3.1.2.1, §5.5]).
 //!
-//! What is a wish and no order is not read at all, and so never an error: `acr_values`, `claims_locales`, `display` and `ui_locales`.
-//! There is one way to sign in, in one language, on pages that fit every display.
+//! What is a wish and no order is not read at all, and so never an error: `claims_locales`, `display` and `ui_locales`. There is one
+//! language, on pages that fit every display. `acr_values` is a wish about an ID token and an order about a token for an API
+//! ([RFC 9470 §5]).
 //!
+//! [RFC 9470 §5]: https://www.rfc-editor.org/rfc/rfc9470#section-5
 //! [OpenID Connect Core §3.1.2.1, §5.5]: https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest
 
 use std::collections::BTreeSet;
@@ -34,6 +36,9 @@ pub(crate) struct Wishes {
     pub(crate) expected: Option<Sub>,
     #[serde(default)]
     pub(crate) claims: ClaimsRequest,
+    /// Those of `acr_values` that sign-ins here have. Where it is empty, none of them is.
+    #[serde(default)]
+    pub(crate) acr_values: Option<BTreeSet<Acr>>,
 }
 
 impl Wishes {
@@ -48,6 +53,7 @@ impl Wishes {
             login_hint: hint.map(str::to_owned),
             expected: None,
             claims: claims(parameters.get("claims")?, scopes, client)?,
+            acr_values: parameters.get("acr_values")?.map(acr_values),
         })
     }
 
@@ -57,10 +63,15 @@ impl Wishes {
             || self.claims.subjects.as_ref().is_some_and(|subjects| !subjects.contains(subject.as_str()))
     }
 
-    /// Whether a proof of this strength is none of those that the client insists on.
-    pub(super) fn forbid(&self, acr: Acr) -> bool {
-        self.claims.acr.as_ref().is_some_and(|values| !values.contains(&acr))
+    /// Whether a proof of this strength is none of those that the client insists on, for an API or not.
+    pub(super) fn forbid(&self, acr: Acr, for_an_api: bool) -> bool {
+        let wanted = self.acr_values.as_ref().filter(|_| for_an_api);
+        self.claims.acr.iter().chain(wanted).any(|values| !values.contains(&acr))
     }
+}
+
+fn acr_values(raw: &str) -> BTreeSet<Acr> {
+    raw.split(' ').filter_map(|value| value.parse().ok()).collect()
 }
 
 /// Keeps the claims that the client may have: those of the scopes that it may ask for, whether it does now or not.
@@ -120,8 +131,25 @@ mod tests {
         };
         assert_eq!(essential("\"urn:example:gold\""), Err(RequestError::AcrUnmet));
         assert!(
-            !essential("\"urn:example:gold\",\"urn:portcullis:acr:1fa\"").unwrap().forbid(Acr::OneFactor)
+            !essential("\"urn:example:gold\",\"urn:portcullis:acr:1fa\"")
+                .unwrap()
+                .forbid(Acr::OneFactor, false)
         );
+    }
+
+    #[test]
+    fn classes_are_an_order_for_an_api_alone_and_those_of_claims_always() {
+        let wishes = read("acr_values=urn:example:gold%20urn:portcullis:acr:2fa").unwrap();
+        assert!(wishes.forbid(Acr::OneFactor, true) && !wishes.forbid(Acr::OneFactor, false));
+        assert!(!wishes.forbid(Acr::TwoFactors, true));
+        let unknown = read("acr_values=urn:example:gold").unwrap();
+        assert!(Acr::ALL.into_iter().all(|acr| unknown.forbid(acr, true) && !unknown.forbid(acr, false)));
+        let none = read("acr_values=").unwrap();
+        assert_eq!(none, Wishes::default(), "a parameter without a value is none (RFC 6749 §3.1)");
+        let both = read(
+            "acr_values=urn:portcullis:acr:1fa&claims={\"id_token\":{\"acr\":{\"essential\":true,\"value\":\"urn:portcullis:acr:2fa\"}}}",
+        );
+        assert!(both.is_ok_and(|it| it.forbid(Acr::OneFactor, true) && it.forbid(Acr::TwoFactors, true)));
     }
 
     #[test]
