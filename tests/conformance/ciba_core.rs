@@ -102,7 +102,9 @@ async fn section_7_2_only_clients_that_prove_who_they_are_and_may_are_heard(
 
 #[rstest]
 #[tokio::test]
-async fn section_13_what_is_wrong_with_a_request_is_told(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_7_1_and_13_what_is_wrong_with_a_request_is_told(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     server.admin.user("ada").await;
     let bank = server.admin.bank().await;

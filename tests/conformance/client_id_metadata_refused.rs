@@ -157,7 +157,7 @@ async fn section_5_2_what_was_bad_is_not_kept_whatever_it_says_of_its_freshness(
 
 #[rstest]
 #[tokio::test]
-async fn section_5_1_an_answer_that_is_no_document_is_refused(
+async fn section_3_and_5_and_5_1_an_answer_that_is_no_document_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     const JSON: &str = "content-type: application/json\r\n";

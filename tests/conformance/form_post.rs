@@ -66,7 +66,7 @@ async fn section_5_what_comes_back_is_text_in_the_form_and_nothing_else(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_an_unknown_mode_is_refused_and_told_in_the_query(
+async fn section_4_and_multiple_response_types_section_2_1_an_unknown_mode_is_refused_and_told_in_the_query(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

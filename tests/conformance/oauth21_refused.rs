@@ -48,7 +48,7 @@ async fn section_2_3_1_a_client_registers_whole_redirect_uris_and_others_are_ref
 
 #[rstest]
 #[tokio::test]
-async fn section_2_4_and_8_1_what_keeps_no_secret_has_none_and_proves_nothing(
+async fn section_2_4_and_8_1_and_8_1_1_and_rfc_6749_section_10_1_what_keeps_no_secret_gets_none_and_proves_none(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

@@ -108,7 +108,7 @@ async fn section_2_an_assertion_by_another_algorithm_than_the_registered_one_is_
 
 #[rstest]
 #[tokio::test]
-async fn section_2_a_request_object_by_another_algorithm_than_the_registered_one_is_refused(
+async fn section_2_and_openid_core_section_6_3_2_a_request_object_by_another_algorithm_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

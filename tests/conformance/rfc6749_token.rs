@@ -130,7 +130,7 @@ async fn section_3_2_a_token_request_is_a_form_by_post_with_each_parameter_once(
 
 #[rstest]
 #[tokio::test]
-async fn section_3_2_1_and_5_2_a_confidential_client_that_does_not_authenticate_is_refused(
+async fn section_3_2_1_and_4_1_3_and_4_4_2_and_5_2_and_6_and_10_2_a_confidential_client_has_to_authenticate(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let mut scene = SignedIn::on(database).await;
@@ -157,7 +157,9 @@ async fn section_3_2_1_and_5_2_a_confidential_client_that_does_not_authenticate_
 
 #[rstest]
 #[tokio::test]
-async fn section_4_1_2_a_code_counts_once_and_soon_no_more(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_4_1_2_and_10_5_a_code_counts_once_and_soon_no_more(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let mut scene = SignedIn::on(database).await;
     let tokens = scene.redeem().await;
     assert_eq!(tokens.status, 200);
@@ -173,7 +175,7 @@ async fn section_4_1_2_a_code_counts_once_and_soon_no_more(#[values(Sqlite, Post
 
 #[rstest]
 #[tokio::test]
-async fn section_4_1_3_and_10_6_a_code_is_of_its_client_and_of_its_redirect_uri(
+async fn section_4_1_2_and_4_1_3_and_10_6_a_code_is_of_its_client_and_of_its_redirect_uri(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let scene = SignedIn::on(database).await;

@@ -27,7 +27,7 @@ async fn section_4_2_a_client_id_beside_an_assertion_is_the_one_of_its_client(
 /// Section 5.2: what an assertion has to hold, and for how long and how often it counts.
 #[rstest]
 #[tokio::test]
-async fn section_4_2_1_and_5_2_an_assertion_that_does_not_hold_what_it_has_to_is_refused(
+async fn section_4_2_1_and_5_2_and_rfc_7523_section_3_2_an_assertion_that_does_not_hold_is_refused(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let signer = Signer::on(database).await;

@@ -115,7 +115,7 @@ async fn section_3_an_assertion_counts_once(#[values(Sqlite, Postgres)] database
 
 #[rstest]
 #[tokio::test]
-async fn section_3_what_is_no_assertion_of_a_trusted_issuer_about_this_client_is_refused(
+async fn section_3_and_3_1_and_rfc_7521_section_4_1_1_what_is_no_assertion_of_a_trusted_issuer_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let world = World::on(database).await;

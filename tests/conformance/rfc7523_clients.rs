@@ -58,7 +58,7 @@ impl Signer {
 
 #[rstest]
 #[tokio::test]
-async fn section_3_the_audience_is_the_issuer_and_nothing_else(
+async fn section_3_and_rfc_7519_section_4_1_3_the_audience_is_the_issuer_and_nothing_else(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let signer = Signer::on(database).await;
@@ -80,7 +80,7 @@ async fn section_3_the_audience_is_the_issuer_and_nothing_else(
 
 #[rstest]
 #[tokio::test]
-async fn section_3_a_clock_may_be_ahead_by_seconds_and_not_by_a_minute(
+async fn section_3_and_rfc_7519_section_4_1_5_a_clock_may_be_ahead_by_seconds_and_not_by_a_minute(
     #[values(Sqlite, Postgres)] database: Database,
     #[values("nbf", "iat")] claim: &str,
 ) {

@@ -187,7 +187,7 @@ async fn rfc_8705_a_client_with_a_certificate_registers_where_the_server_sees_th
 
 #[rstest]
 #[tokio::test]
-async fn openid_registration_section_5_a_sector_is_named_by_a_list_with_every_redirect_uri(
+async fn openid_registration_section_5_and_openid_core_section_8_1_a_sector_lists_every_redirect_uri(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let list = DocumentAt::start().await;

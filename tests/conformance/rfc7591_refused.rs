@@ -27,7 +27,7 @@ fn told(answer: &Answer) -> (u16, String) {
 
 #[rstest]
 #[tokio::test]
-async fn section_3_without_a_token_that_counts_nobody_registers(
+async fn section_3_and_openid_registration_section_3_3_without_a_token_that_counts_nobody_registers(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
@@ -79,7 +79,7 @@ async fn section_3_of_many_who_use_the_last_of_a_token_at_once_one_registers(
 
 #[rstest]
 #[tokio::test]
-async fn section_3_2_2_what_cannot_be_registered_is_refused_and_costs_no_use_of_the_token(
+async fn section_3_2_2_and_openid_registration_section_3_3_what_cannot_be_registered_is_refused_at_no_cost(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     const REDIRECT: &str = "invalid_redirect_uri";

@@ -152,7 +152,7 @@ async fn section_2_3_a_client_that_goes_takes_everything_with_it(
 
 #[rstest]
 #[tokio::test]
-async fn section_2_only_the_token_of_a_client_opens_its_registration(
+async fn section_2_and_2_1_and_openid_registration_section_4_4_only_its_own_token_opens_a_registration(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;
@@ -188,7 +188,7 @@ async fn section_2_only_the_token_of_a_client_opens_its_registration(
 
 #[rstest]
 #[tokio::test]
-async fn section_2_a_client_that_was_switched_off_changes_nothing(
+async fn section_2_and_2_1_and_openid_registration_section_4_4_a_client_that_was_switched_off_changes_nothing(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = server(database).await;

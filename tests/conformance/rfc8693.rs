@@ -136,7 +136,7 @@ async fn section_2_1_a_service_calls_another_for_the_user_and_the_token_says_so(
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_the_target_is_named_by_resource_or_audience_once(
+async fn section_2_1_and_2_2_2_the_target_is_named_by_resource_or_audience_once(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let world = World::on(database).await;

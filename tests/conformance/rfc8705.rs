@@ -84,7 +84,7 @@ fn refused(status: u16, error: &str) -> (u16, String) {
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_a_certificate_of_an_authority_proves_the_name_that_is_registered(
+async fn section_2_and_2_1_a_certificate_of_an_authority_proves_the_name_that_is_registered(
     #[values(Sqlite, Postgres)] database: Database,
     #[values(
         ("tls_client_auth_subject_dn", "CN=orders,O=Portcullis tests"),
@@ -129,7 +129,7 @@ async fn section_2_1_a_certificate_of_an_authority_proves_the_name_that_is_regis
 
 #[rstest]
 #[tokio::test]
-async fn section_2_2_a_certificate_that_is_registered_proves_who_the_client_is(
+async fn section_2_and_2_2_a_certificate_that_is_registered_proves_who_the_client_is(
     #[values(Sqlite, Postgres)] database: Database,
     #[values("x5c", "x5t#S256")] by: &str,
 ) {

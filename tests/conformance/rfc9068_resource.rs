@@ -58,7 +58,7 @@ async fn section_4_a_token_of_another_issuer_or_for_another_service_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_a_token_whose_signature_does_not_hold_is_refused(
+async fn section_4_and_fapi2_section_5_3_4_and_openid_core_section_16_3_a_forged_token_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;
@@ -84,7 +84,7 @@ async fn section_4_a_token_whose_signature_does_not_hold_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn section_4_a_token_that_has_expired_or_says_too_little_is_refused(
+async fn section_4_and_fapi2_section_5_3_4_a_token_that_has_expired_or_says_too_little_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;

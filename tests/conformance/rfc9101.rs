@@ -88,7 +88,9 @@ async fn section_6_3_only_what_was_signed_counts(#[values(Sqlite, Postgres)] dat
 
 #[rstest]
 #[tokio::test]
-async fn section_6_2_an_object_that_does_not_hold_is_refused(#[values(Sqlite, Postgres)] database: Database) {
+async fn section_4_and_6_1_and_6_2_an_object_that_does_not_hold_is_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let server = TestServer::start_on(database).await;
     let ada = server.admin.user("ada").await;
     let bank = Signer::register(&server, json!({})).await;

@@ -28,7 +28,7 @@ async fn section_6_a_code_is_redeemed_for_less(#[values(Sqlite, Postgres)] datab
 
 #[rstest]
 #[tokio::test]
-async fn section_6_more_than_was_granted_is_refused_and_spends_nothing(
+async fn section_6_and_8_more_than_was_granted_is_refused_and_spends_nothing(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let world = World::on(database).await;

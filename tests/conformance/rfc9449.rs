@@ -175,7 +175,7 @@ async fn section_5_2_a_client_can_be_held_to_bound_tokens(
 // CA-12
 #[rstest]
 #[tokio::test]
-async fn section_4_3_a_proof_is_for_this_request_made_now_and_by_its_own_key(
+async fn section_4_3_and_5_a_proof_is_for_this_request_made_now_and_by_its_own_key(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

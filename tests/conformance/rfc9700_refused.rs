@@ -18,7 +18,7 @@ fn invalid_grant() -> (u16, String) {
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_and_4_1_3_a_redirect_uri_that_is_not_the_registered_text_is_refused(
+async fn section_2_1_and_4_1_3_and_mcp_section_security_open_redirection_another_redirect_uri_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
@@ -46,7 +46,7 @@ async fn section_2_1_and_4_1_3_a_redirect_uri_that_is_not_the_registered_text_is
 
 #[rstest]
 #[tokio::test]
-async fn section_2_1_1_a_request_without_a_challenge_is_refused(
+async fn section_2_1_and_2_1_1_a_request_without_a_challenge_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

@@ -8,7 +8,7 @@ use crate::resource::{ORDERS, Resource};
 
 #[rstest]
 #[tokio::test]
-async fn section_2_3_and_4_10_2_a_token_for_somebody_else_is_refused(
+async fn section_2_3_and_4_10_2_and_rfc_8707_section_3_a_token_for_somebody_else_is_refused(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;
@@ -28,7 +28,7 @@ async fn section_2_3_and_4_10_2_a_token_for_somebody_else_is_refused(
 
 #[rstest]
 #[tokio::test]
-async fn section_2_3_a_token_allows_what_it_says_and_nothing_else(
+async fn section_2_3_and_fapi2_section_5_3_4_a_token_allows_what_it_says_and_nothing_else(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;
@@ -46,7 +46,7 @@ async fn section_2_3_a_token_allows_what_it_says_and_nothing_else(
 /// Section 4.3.2, and OAuth 2.1 §5.1.
 #[rstest]
 #[tokio::test]
-async fn section_4_3_2_a_token_in_an_address_opens_no_service(
+async fn section_4_3_2_and_oauth21_section_5_1_and_fapi2_section_5_3_4_a_token_in_an_address_opens_no_service(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let resource = Resource::on(database).await;

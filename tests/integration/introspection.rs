@@ -159,7 +159,9 @@ async fn a_service_that_demands_signed_answers_gets_them(
 // RFC 9701 §8.1: both are signed by the same keys of the same issuer, and speak of the same token.
 #[rstest]
 #[tokio::test]
-async fn what_the_server_signs_about_a_token_is_no_token(#[values(Sqlite, Postgres)] database: Database) {
+async fn rfc_9701_section_8_1_what_the_server_signs_about_a_token_is_no_token(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
     let scene = Scene::set(database).await;
     let verifying = GuardedService::start(&scene.server.issuer, ORDERS, &scene.guard).await;
     let demanding =

@@ -247,7 +247,7 @@ async fn a_proof_is_good_once_and_only_one_may_be_sent() {
 
 // CA-14, RFC 9449 §7.1
 #[tokio::test]
-async fn rfc_9449_section_7_1_a_bound_token_is_no_bearer_token_and_a_bearer_token_is_not_bound() {
+async fn rfc_9449_section_7_1_and_7_2_and_fapi2_section_5_3_4_bound_tokens_and_bearer_tokens_stay_apart() {
     let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));
     let with = app(guard_of(&issuer).dpop(Dpop::new())).await;
     let without = app(guard_of(&issuer)).await;
@@ -303,7 +303,7 @@ async fn a_route_or_a_whole_service_may_take_bound_tokens_only() {
 
 // RFC 9449 §9
 #[tokio::test]
-async fn a_nonce_is_asked_for_and_is_good_for_a_while() {
+async fn rfc_9449_section_9_a_nonce_is_asked_for_and_is_good_for_a_while() {
     let (issuer, key) = (Signer::es256("a"), Signer::es256("k"));
     let dial = Dial::new();
     let guard = || {

@@ -27,7 +27,7 @@ fn certificate_token(issuer: &Signer) -> String {
 
 // CA-17, RFC 8705 §3
 #[tokio::test]
-async fn a_token_is_good_with_the_certificate_that_it_is_bound_to() {
+async fn rfc_8705_section_3_and_fapi2_section_5_3_4_a_token_is_good_with_the_certificate_it_is_bound_to() {
     let issuer = Signer::es256("a");
     let app = app(guard_of(&issuer).client_certificates(ClientCertificates::of_connection())).await;
     let ask = async |path: &str, token: &str, shown: Option<&'static [u8]>| {

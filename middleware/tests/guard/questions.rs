@@ -55,7 +55,7 @@ async fn a_good_token_is_remembered_for_half_a_minute_and_no_longer_than_it_live
 }
 
 #[tokio::test]
-async fn rfc_7662_section_4_a_token_that_was_taken_back_is_refused_after_half_a_minute_at_the_latest() {
+async fn rfc_7662_section_4_and_fapi2_section_5_3_4_a_token_taken_back_is_refused_after_half_a_minute() {
     let setup = Setup::new().await;
     let token = setup.token("opaque-1", &json!({}));
     assert_eq!(setup.status(&token).await, 200);

@@ -65,7 +65,7 @@ async fn an_answer_that_the_issuer_signed_for_this_client_just_now_is_believed()
 }
 
 #[tokio::test]
-async fn rfc_9701_section_5_and_8_an_answer_that_is_forged_or_for_another_client_or_old_is_503() {
+async fn rfc_9701_section_5_and_8_1_and_8_2_and_fapi2_section_5_5_2_a_forged_foreign_or_old_answer_is_503() {
     let setup = Setup::new().await;
     let none = json!({});
     let claims = |claims: Value| signed(&setup, &setup.signer, (&none, &claims));

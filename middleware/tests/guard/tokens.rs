@@ -193,7 +193,7 @@ async fn a_huge_token_is_refused() {
 
 // JW-20
 #[tokio::test]
-async fn several_credentials_are_refused_and_the_query_is_not_read() {
+async fn mcp_section_token_requirements_several_credentials_are_refused_and_the_query_is_not_read() {
     let signer = Signer::es256("a");
     let service = guarded(&signer).await;
     let token = signer.token(&json!({}));

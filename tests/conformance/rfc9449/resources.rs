@@ -16,7 +16,7 @@ use super::{ORDERS, redemption, refused, tokens_of_a_public_client, told};
 // CA-14
 #[rstest]
 #[tokio::test]
-async fn section_7_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(
+async fn section_7_and_7_1_userinfo_takes_a_bound_token_with_a_proof_and_not_otherwise(
     #[values(Sqlite, Postgres, Replicas)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;

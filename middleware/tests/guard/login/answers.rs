@@ -184,7 +184,7 @@ async fn id_tokens_that_are_not_for_this_sign_in_are_refused() {
 }
 
 #[tokio::test]
-async fn openid_core_section_3_1_3_7_an_id_token_that_the_issuer_did_not_sign_is_refused() {
+async fn openid_core_section_3_1_3_7_and_fapi2_section_5_6_2_a_forged_id_token_is_refused() {
     let world = World::new().await;
     let claims = json!({ "iss": world.provider.url, "aud": CLIENT, "sub": "alice" });
     let stranger = crate::signer::Signer::es256("a");

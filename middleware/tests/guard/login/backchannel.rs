@@ -32,7 +32,7 @@ async fn tell_as(world: &World, media: &str, body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_session_that_the_issuer_ended_is_over() {
+async fn backchannel_logout_section_2_8_a_session_that_the_issuer_ended_is_over() {
     let world = World::new().await;
     let mut one = world.signed_in().await;
     world.provider.told().id_claims = json!({ "sid": "s2" });
@@ -49,7 +49,7 @@ async fn a_session_that_the_issuer_ended_is_over() {
 }
 
 #[tokio::test]
-async fn backchannel_logout_section_2_6_forged_tokens_and_tokens_of_other_kinds_end_nothing() {
+async fn backchannel_logout_section_2_6_and_2_8_forged_tokens_and_tokens_of_other_kinds_end_nothing() {
     let world = World::new().await;
     let mut browser = world.signed_in().await;
     let stranger = Signer::es256("a");
