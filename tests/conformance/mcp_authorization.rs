@@ -2,6 +2,8 @@
 //! asks of an authorization server beyond the texts that it refers to.
 
 use portcullis_server::config::Dynamic;
+use portcullis_server::domain::clock::Clock;
+use portcullis_tests::assertion::SigningKeys;
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::document_at::DocumentAt;
@@ -16,6 +18,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::document_scene::{self, accepting, assert_refused, is_accepted, request, server};
+use crate::resource::{ORDERS, Resource};
 
 const TOOLS: &str = "https://tools.example/Mcp";
 
@@ -173,4 +176,31 @@ async fn the_page_shows_where_the_answer_goes(#[values(Sqlite, Postgres)] databa
         let consent = visitor.follow(sent).await.text();
         assert_eq!(text_of(&consent, "redirect-host").as_deref(), Some(host), "{consent}");
     }
+}
+
+/// Whatever is wrong with a token, the service behind the guard refuses it as OAuth 2.1 has it.
+#[rstest]
+#[tokio::test]
+async fn section_token_handling_and_section_security_privilege_restriction_no_other_token_is_taken(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let resource = Resource::on(database).await;
+    let now = Clock::system().now().as_secs();
+    let same = Resource::claims(&json!({}));
+    for (why, token) in [
+        ("it has expired", resource.token(&json!({ "exp": now - 60 }))),
+        ("for another service", resource.token(&json!({ "aud": "https://stock.test" }))),
+        ("for one that begins alike", resource.token(&json!({ "aud": format!("{ORDERS}.evil.test") }))),
+        ("for nobody", resource.token(&json!({ "aud": null }))),
+        ("of another issuer", resource.token(&json!({ "iss": resource.server.issuer }))),
+        ("of another kind", resource.keys.sign_as("JWT", &same)),
+        ("of another key", SigningKeys::generate().sign_as("at+jwt", &same)),
+        ("it was changed", jwt::damaged(&resource.token(&json!({})))),
+        ("it is none", "x".to_owned()),
+    ] {
+        resource.assert_refused(&token, why).await;
+    }
+    let own = resource.server.admin.token().await;
+    resource.assert_refused(&own, "of the server, for itself").await;
+    resource.assert_open().await;
 }

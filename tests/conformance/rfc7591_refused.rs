@@ -117,11 +117,40 @@ async fn section_3_2_2_and_openid_registration_section_3_3_what_cannot_be_regist
         metadata[member] = value.clone();
         let answer = server.register(Some(&token), &metadata).await;
         assert_eq!(told(&answer), (400, code.to_owned()), "{member} {value}: {}", answer.text());
+        assert_ne!(answer.member("error_description"), "", "{member} {value}");
         assert_eq!(answer.header("cache-control"), "no-store");
         assert!(!answer.text().contains("alert(1)"), "nothing is echoed: {}", answer.text());
     }
     assert_eq!(arrived(&server).await, 0);
     assert_eq!(server.register(Some(&token), &web_metadata()).await.status, 201);
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_2_1_grants_and_response_types_that_do_not_fit_one_another_are_refused(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = server(database).await;
+    let every = ["authorization_code", "refresh_token", "client_credentials"];
+    let token = server.initial_token(json!({ "grants": every })).await;
+    for (grants, types, blamed) in [
+        (json!(["authorization_code"]), json!([]), "response_types: "),
+        (json!(["authorization_code"]), json!(["token"]), "response_types: "),
+        (json!(["authorization_code"]), json!(["code", "token"]), "response_types: "),
+        (json!(["client_credentials"]), json!(["code"]), "response_types: "),
+        (json!(["refresh_token"]), json!([]), "grant_types: "),
+    ] {
+        let mut metadata = web_metadata();
+        metadata["grant_types"] = grants;
+        metadata["response_types"] = types;
+        let answer = server.register(Some(&token), &metadata).await;
+        assert_eq!(told(&answer), (400, "invalid_client_metadata".to_owned()), "{metadata}");
+        assert!(answer.member("error_description").starts_with(blamed), "{metadata}: {}", answer.text());
+    }
+    assert_eq!(arrived(&server).await, 0);
+    let mut metadata = web_metadata();
+    metadata["response_types"] = json!(["code"]);
+    assert_eq!(server.register(Some(&token), &metadata).await.status, 201);
 }
 
 #[rstest]

@@ -26,6 +26,27 @@ async fn section_4_6_another_verifier_is_an_invalid_grant(#[values(Sqlite, Postg
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn section_4_4_a_challenge_is_of_the_code_that_was_issued_for_it_and_of_no_other(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let server = TestServer::start_on(database).await;
+    let ada = server.admin.user("ada").await;
+    for client in [server.admin.web_client(&[]).await, server.admin.native_client(&[]).await] {
+        let (one, two) = (AuthorizeRequest::of(&client), AuthorizeRequest::of(&client));
+        let first = server.visitor().authorize(&one, &ada).await;
+        let second = server.visitor().authorize(&two, &ada).await;
+        for (request, callback) in [(&two, &first), (&one, &second)] {
+            let refused = server.machine.redeem(&client, request, callback).await;
+            assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_grant"));
+        }
+        for (request, callback) in [(&one, &first), (&two, &second)] {
+            assert_eq!(server.machine.redeem(&client, request, callback).await.status, 200);
+        }
+    }
+}
+
 /// A web application that an administrator spares PKCE.
 async fn spared(server: &TestServer) -> Registered {
     let document = json!({ "name": "Older shop", "preset": "web", "redirect_uris": ["https://rp.test/cb"],

@@ -2,6 +2,8 @@
 //! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)), by the header of a proxy
 //! ([RFC 9440](https://www.rfc-editor.org/rfc/rfc9440)); `integration/tls.rs` does the same by a handshake.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portcullis_guard::{CertificateHeader, ClientCertificates, Proxies};
 use portcullis_server::config::{CertificateSource, Config};
 use portcullis_tests::agent::Answer;
@@ -359,4 +361,25 @@ async fn section_2_1_2_a_client_that_registers_no_name_or_two_is_refused(
         let one = register(&pair[..1]).await;
         assert_eq!(one.status, 201, "{pair:?}: {}", one.text());
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn section_7_5_a_certificate_that_cannot_be_read_is_refused_without_harm(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let Behind { server, authority } = behind(database).await;
+    let named = json!({ "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_subject_dn": "CN=orders,O=Portcullis tests" });
+    let robot = machine(&server, named, None).await;
+    let own = authority.client(Wanted::named("orders"));
+    let whole = STANDARD.decode(own.x5c()).unwrap();
+    let beside = [&whole[..], b"x"].concat();
+    for odd in [&whole[..1], &whole[..whole.len() / 2], &whole[..whole.len() - 1], &beside, b"no certificate"]
+    {
+        let header = format!(":{}:", STANDARD.encode(odd));
+        let request = server.machine.form_of(&robot, "/token", &FOR_ORDERS).header("client-cert", &header);
+        assert_eq!(told(&Answer::to(request).await), refused(401, "invalid_client"), "{header}");
+    }
+    assert_eq!(ask(&server, &robot, Some(&own)).await.status, 200);
 }

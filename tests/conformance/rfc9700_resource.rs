@@ -1,6 +1,8 @@
 //! OAuth 2.0 Security ([RFC 9700](https://www.rfc-editor.org/rfc/rfc9700)): what a service behind the guard refuses because of it.
 
+use portcullis_server::domain::clock::Clock;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::jwt::damaged;
 use rstest::rstest;
 use serde_json::json;
 
@@ -40,6 +42,22 @@ async fn section_2_3_and_fapi2_section_5_3_4_a_token_allows_what_it_says_and_not
             resource.service.get("/orders", Some(&resource.token(&json!({ "roles": roles })))).await;
         assert!(matches!(refused.status.as_u16(), 401 | 403), "{roles}: {}", refused.status);
     }
+    resource.assert_open().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn rfc_6749_section_7_a_token_that_has_expired_or_does_not_cover_the_resource_opens_nothing(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let resource = Resource::on(database).await;
+    let now = Clock::system().now().as_secs();
+    resource.assert_refused(&resource.token(&json!({ "exp": now - 60 })), "expired").await;
+    let elsewhere = resource.token(&json!({ "aud": "https://stock.test" }));
+    resource.assert_refused(&elsewhere, "for another resource").await;
+    resource.assert_refused(&damaged(&resource.token(&json!({}))), "changed").await;
+    let beyond = resource.service.post("/orders", Some(&resource.token(&json!({})))).await;
+    assert_eq!(beyond.status, 403, "it covers reading alone: {}", beyond.text());
     resource.assert_open().await;
 }
 

@@ -287,3 +287,18 @@ async fn section_8_1_a_signed_answer_passes_for_no_token(#[values(Sqlite, Postgr
     ];
     assert_eq!(machine.post("/introspect", &assertion).await.error(), "invalid_client");
 }
+
+/// FAPI 2.0 Message Signing: only a service learns of tokens that it does not hold itself.
+#[rstest]
+#[tokio::test]
+async fn fapi2_section_6_2_a_client_that_is_no_service_is_told_nothing_of_tokens_of_others(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::set(database).await;
+    let other = scene.server.admin.web_client(&[&scene.orders]).await;
+    for token in [scene.access(), scene.tokens.member("refresh_token")] {
+        assert_eq!(scene.signed(&other, &token).await, json!({ "active": false }));
+        assert_eq!(scene.server.machine.introspect(&other, &token).await.json(), json!({ "active": false }));
+        assert_eq!(scene.signed(&scene.shop, &token).await["active"], true, "its own");
+    }
+}

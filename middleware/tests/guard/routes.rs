@@ -188,6 +188,25 @@ async fn public_routes_do_not_look_at_tokens_and_optional_ones_do() {
 }
 
 #[tokio::test]
+async fn mcp_section_error_handling_no_good_token_is_401_too_little_is_403_and_what_is_malformed_400() {
+    let signer = Signer::es256("a");
+    let guard = guard_of(&signer).build().await.unwrap();
+    let app: Router = GuardedRouter::new()
+        .route("/orders", get(async || "orders").guard(scope("orders:write")))
+        .guarded_by(&guard);
+    let good = signer.token(&json!({ "scope": "orders:write" }));
+    let poor = signer.token(&json!({ "scope": "orders:read" }));
+    let bare = Request::get("/orders").body(Body::empty()).unwrap();
+    assert_eq!(send(&app, bare).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(fetch(&app, "/orders", "x.y.z").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(fetch(&app, "/orders", &poor).await.status, StatusCode::FORBIDDEN);
+    let bearer = format!("Bearer {good}");
+    let twice = Request::get("/orders").header("authorization", &bearer).header("authorization", &bearer);
+    assert_eq!(send(&app, twice.body(Body::empty()).unwrap()).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(fetch(&app, "/orders", &good).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_missing_scope_is_named_in_the_challenge() {
     let signer = Signer::es256("a");
     let guard = guard_of(&signer).build().await.unwrap();
