@@ -91,7 +91,7 @@ async fn section_3_1_2_2_and_10_2_a_public_client_without_a_redirect_uri_is_not_
 
 #[rstest]
 #[tokio::test]
-async fn section_3_1_2_3_and_3_1_2_4_and_10_6_one_of_several_redirect_uris_is_named_and_compared_whole(
+async fn section_3_1_2_3_and_10_6_one_of_several_redirect_uris_is_named_and_compared_whole(
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
