@@ -61,7 +61,6 @@ async fn rfc_6749_section_7_a_token_that_has_expired_or_does_not_cover_the_resou
     resource.assert_open().await;
 }
 
-/// Section 4.3.2, and OAuth 2.1 §5.1.
 #[rstest]
 #[tokio::test]
 async fn section_4_3_2_and_oauth21_section_5_1_and_fapi2_section_5_3_4_a_token_in_an_address_opens_no_service(

@@ -39,7 +39,7 @@ struct Requirement {
     section: String,
     level: Level,
     says: String,
-    /// Whether something has to be refused: a test named after the section shows that then.
+    /// Whether something has to be refused: a test whose name has this section shows that then.
     #[serde(default)]
     refuses: bool,
     /// Those that show it.
@@ -137,8 +137,9 @@ fn fault(requirement: &Requirement, tests: &mut Tests) -> Vec<String> {
             {
                 faults.push("a test is named twice".to_owned());
             }
-            if requirement.refuses && !named.iter().any(|test| is_named_after_a_section(test)) {
-                faults.push("what is refused is shown by no test that is named after its section".to_owned());
+            let section = in_a_name(&requirement.section);
+            if requirement.refuses && !named.iter().any(|test| has_section(test, &section)) {
+                faults.push(format!("what is refused is shown by no test named after `section_{section}`"));
             }
         }
         Some(Status::NotApplicable(why) | Status::Unmet(why) | Status::Untested(why)) => {
@@ -149,10 +150,33 @@ fn fault(requirement: &Requirement, tests: &mut Tests) -> Vec<String> {
     faults
 }
 
-/// `conformance::jarm::section_2_1_..`, or with the specification before it where a file shows several.
-fn is_named_after_a_section(test: &str) -> bool {
-    let name = test.rsplit("::").next().unwrap_or_default();
-    name.starts_with("section_") || name.contains("_section_")
+/// A section as names of tests have it: `7_2` of a number, `token_handling` of a heading.
+fn in_a_name(section: &str) -> String {
+    let words = section.split(|sign: char| !sign.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("_").to_ascii_lowercase()
+}
+
+/// `conformance::jarm::section_2_1_..`, among others as in `section_2_and_2_1_..`, or after the specification where a file shows several,
+/// as in `rfc_9449_section_7_1_..`.
+fn has_section(test: &str, section: &str) -> bool {
+    let name = format!("_{}", test.rsplit("::").next().unwrap_or_default());
+    name.split("_section_").skip(1).any(|told| {
+        // The words of the test follow the last of its sections, and `and` may stand among them.
+        let numbers = told.split("_and_").take_while(|part| is_number(part)).count();
+        told.split("_and_").take(numbers + 1).any(|part| begins_with(part, section))
+    })
+}
+
+fn is_number(part: &str) -> bool {
+    part.chars().all(|sign| sign.is_ascii_digit() || sign == '_')
+}
+
+/// `7_2_a_token_..` begins with `7_2`; `7_2_1_a_token_..` and `7_20_a_token_..` do not.
+fn begins_with(part: &str, section: &str) -> bool {
+    let is_digit = |sign: char| sign.is_ascii_digit();
+    part.strip_prefix(section).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('_').is_some_and(|more| !more.starts_with(is_digit))
+    })
 }
 
 pub(crate) fn fault_of_words(words: &str) -> Option<String> {
@@ -187,15 +211,22 @@ pub(crate) fn outdated(accepts: bool) -> Vec<String> {
 #[test]
 fn a_requirement_says_in_one_way_what_becomes_of_it() {
     let read = |lines: &str| -> Requirement {
-        toml::from_str(&format!("section = \"1\"\nlevel = \"MUST\"\nsays = \"x\"\n{lines}")).unwrap()
+        toml::from_str(&format!("section = \"2.1\"\nlevel = \"MUST\"\nsays = \"x\"\n{lines}")).unwrap()
     };
     let mut tests = Tests::default();
     let unnamed = "attack::codes::co_04_a_code_is_of_no_use_to_another_client";
     let known = "conformance::jarm::section_2_1_an_error_is_signed_as_well";
+    let of_another = "conformance::jarm::section_2_3_the_code_comes_in_a_signed_jwt";
+    let among_others =
+        "conformance::rfc9700_refused::section_2_1_and_2_1_1_a_request_without_a_challenge_is_refused";
     for (lines, faults) in [
         (format!("tests = [\"{known}\"]"), 0),
         (format!("refuses = true\ntests = [\"{known}\"]"), 0),
         (format!("refuses = true\ntests = [\"{unnamed}\"]"), 1),
+        (format!("tests = [\"{of_another}\"]"), 0),
+        (format!("refuses = true\ntests = [\"{of_another}\"]"), 1),
+        (format!("refuses = true\ntests = [\"{of_another}\", \"{unnamed}\"]"), 1),
+        (format!("refuses = true\ntests = [\"{of_another}\", \"{among_others}\"]"), 0),
         (format!("refuses = true\ntests = [\"{unnamed}\", \"{known}\"]"), 0),
         ("refuses = true\nbecause = \"It is not offered.\"".to_owned(), 0),
         ("because = \"It is not offered.\"".to_owned(), 0),
@@ -210,5 +241,35 @@ fn a_requirement_says_in_one_way_what_becomes_of_it() {
         (format!("tests = [\"{known}_too\"]"), 1),
     ] {
         assert_eq!(fault(&read(&lines), &mut tests).len(), faults, "{lines}");
+    }
+}
+
+#[test]
+fn a_test_has_the_sections_that_its_name_begins_with() {
+    for (section, name, has) in [
+        ("7.2", "section_7_2_a_token_is_refused", true),
+        ("7.2", "section_3_2_1_and_7_2_and_10_a_token_is_refused", true),
+        ("10", "section_3_2_1_and_7_2_and_10_a_token_is_refused", true),
+        ("7.2", "rfc_9449_section_7_1_and_7_2_a_token_is_refused", true),
+        ("7.2", "section_4_and_rfc_9449_section_7_2_a_token_is_refused", true),
+        ("Token handling", "mcp_section_token_handling_a_token_is_refused", true),
+        ("Security: token theft", "section_4_and_mcp_section_security_token_theft_a_token_is_refused", true),
+        ("7.2", "section_7_2_1_a_token_is_refused", false),
+        ("7.2", "section_7_20_a_token_is_refused", false),
+        ("7.2", "section_7_a_token_is_refused", false),
+        ("7.2", "section_17_2_a_token_is_refused", false),
+        ("7.2", "section_3_and_7_2_1_a_token_is_refused", false),
+        ("2", "section_7_2_a_token_is_refused", false),
+        ("7", "section_7_2_a_token_is_refused", false),
+        ("7.2", "a_token_is_refused", false),
+        ("7.2", "a_token_of_7_2_is_refused", false),
+        ("7.2", "intersection_7_2_is_refused", false),
+        ("7.2", "section_4_a_token_and_7_2_others_are_refused", false),
+        ("Token handling", "mcp_section_error_handling_a_token_is_refused", false),
+        ("Token handling", "section_4_token_handling_is_refused", false),
+        ("Token handling", "mcp_section_token_handlings_are_refused", false),
+    ] {
+        let test = format!("conformance::section_7_2::{name}");
+        assert_eq!(has_section(&test, &in_a_name(section)), has, "{section}: {name}");
     }
 }
