@@ -1,4 +1,4 @@
-// A link carries its code behind `#`, which browsers send to nobody. Move it into the form, and out of the address.
+// The code of a link is behind `#`, which browsers send to nobody: move it into the form.
 
 const input = document.getElementById("code");
 
@@ -6,11 +6,11 @@ function move() {
   const code = new URLSearchParams(location.hash.slice(1)).get("k");
   if (code && input instanceof HTMLInputElement) {
     input.value = code;
-    history.replaceState(null, "", location.pathname);
+    history.replaceState(null, "", location.pathname + location.search);
     document.getElementById(input.form?.id === "setup" ? "username" : "submit")?.focus();
   }
 }
 
-// Where the page is open already, such a link loads nothing.
+// An open page does not load again for such a link.
 window.addEventListener("hashchange", move);
 move();

@@ -27,6 +27,7 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
     let server = TestServer::start_with(database, |config| {
         config.reach.mail.transport = Transport::Folder;
         config.reach.accounts.sign_up = SignUp::Open;
+        config.reach.accounts.sign_in_by_mail = true;
     })
     .await;
     let shop = server.admin.web_client(&[]).await;
@@ -53,6 +54,8 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         .finish();
     for path in [
         "/login",
+        "/login/letter",
+        "/login/letter/code",
         "/consent",
         "/device",
         "/device/confirm",

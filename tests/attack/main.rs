@@ -7,6 +7,8 @@ mod assertions;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]
+mod by_mail;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod clients;

@@ -5,6 +5,8 @@ mod account;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod by_mail;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod displays;

@@ -25,6 +25,8 @@ mod authzen_search;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod by_mail;
+#[cfg(test)]
 mod client_secrets;
 mod code_flow;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod authenticator;
 pub mod authorize;
 pub mod balanced;
 pub mod browser;
+pub mod by_mail;
 pub mod certificates;
 pub mod ciba;
 pub mod cutoff;

@@ -11,12 +11,13 @@ use crate::services::account::limits::ChangeLimits;
 use crate::services::addresses::{AddressParts, AddressService};
 use crate::services::assignments::AssignmentService;
 use crate::services::known_device::DeviceProof;
-use crate::services::login::{LoginParts, LoginService};
+use crate::services::letter_limits::LetterLimits;
+use crate::services::login::{LetterWay, LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
 use crate::services::passkeys::own::{PasskeyParts, PasskeyService};
 use crate::services::passkeys::party::RelyingParty;
 use crate::services::password::HashError;
-use crate::services::recovery::{LetterLimits, RecoveryParts, RecoveryService};
+use crate::services::recovery::{RecoveryParts, RecoveryService};
 use crate::services::second_step::StepKeys;
 use crate::services::second_step::enrol::{SecondStepService, StepParts};
 use crate::services::sign_up::limits::SignUpLimits;
@@ -37,6 +38,7 @@ pub enum FrontError {
 pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Front, FrontError> {
     let Ground { config, clock, entropy, sealer, store, hasher, .. } = ground;
     let issuer = config.issuer();
+    let limits = LetterLimits::new(&config.limits, clock, entropy);
     let parts = LoginParts {
         hasher: hasher.clone(),
         limits: LoginLimits::new(&config.limits, clock.clone(), entropy),
@@ -46,6 +48,7 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         mail: ground.mail.clone(),
         steps: StepKeys::new(sealer.clone()),
         passkeys: RelyingParty::new(&issuer, sealer),
+        letters: LetterWay::new(config.reach.accounts.sign_in_by_mail, limits.clone(), sealer),
     };
     let account = AccountService::new(
         store.clone(),
@@ -68,7 +71,6 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
         entropy: entropy.clone(),
     };
     let login = LoginService::new(store.clone(), config.sessions.clone(), parts);
-    let limits = LetterLimits::new(&config.limits, clock, entropy);
     let addresses = AddressParts {
         login: login.clone(),
         limits: limits.clone(),

@@ -10,6 +10,9 @@ pub struct Accounts {
     /// Who makes an account without an administrator: `closed`, nobody; `invitation`, whoever an administrator invited; `open`, everybody
     /// with an address of mail. Unless it is `closed`, letters have to be sent (`mail.transport`).
     pub sign_up: SignUp,
+    /// Let people sign in by a code that is sent to the address of their account, if that is confirmed: it counts as one factor, like a
+    /// password. Nobody who administers the server may. Letters have to be sent (`mail.transport`).
+    pub sign_in_by_mail: bool,
 }
 
 /// Who makes an account without an administrator.
@@ -50,5 +53,18 @@ mod tests {
             Config::from_toml(&format!("{alone}\n[mail]\ntransport = \"folder\"")).unwrap();
         }
         Config::from_toml("[accounts]\nsign_up = \"closed\"").unwrap();
+    }
+
+    #[test]
+    fn sign_ins_by_mail_take_letters_and_are_off_unless_somebody_wants_them() {
+        let alone = "[accounts]\nsign_in_by_mail = true";
+        let refused = Config::from_toml(alone).unwrap_err().to_string();
+        assert!(
+            refused.contains("accounts.sign_in_by_mail") && refused.contains("mail.transport"),
+            "{refused}"
+        );
+        let config = Config::from_toml(&format!("{alone}\n[mail]\ntransport = \"folder\"")).unwrap();
+        assert!(config.reach.accounts.sign_in_by_mail);
+        assert!(!Config::from_toml("").unwrap().reach.accounts.sign_in_by_mail);
     }
 }

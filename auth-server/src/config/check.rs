@@ -84,6 +84,7 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
         }),
         log_filter(&config.journal.log),
         sign_up(&config.reach),
+        sign_in_by_mail(&config.reach),
     ]
     .into_iter()
     .flatten()
@@ -94,9 +95,16 @@ fn contradictions(config: &Config) -> impl Iterator<Item = Finding> {
 /// Whoever makes an account shows that they read what goes to an address.
 fn sign_up(reach: &Reach) -> Option<Finding> {
     let wants_letters = reach.accounts.sign_up != SignUp::Closed && reach.mail.transport == Transport::Off;
-    let message = "takes letters, and none are sent: set mail.transport";
-    wants_letters.then(|| finding("accounts", "sign_up", message.to_owned()))
+    wants_letters.then(|| finding("accounts", "sign_up", NO_LETTERS.to_owned()))
 }
+
+/// The code comes in a letter.
+fn sign_in_by_mail(reach: &Reach) -> Option<Finding> {
+    let wants_letters = reach.accounts.sign_in_by_mail && reach.mail.transport == Transport::Off;
+    wants_letters.then(|| finding("accounts", "sign_in_by_mail", NO_LETTERS.to_owned()))
+}
+
+const NO_LETTERS: &str = "takes letters, and none are sent: set mail.transport";
 
 /// What contradicts itself of who may come by itself.
 fn registration(registration: &Registration) -> impl Iterator<Item = Finding> {

@@ -228,6 +228,7 @@ pub enum AuditAction {
     SetupCompleted,
     SetupLinkIssued,
     SignIn,
+    SignInCodeRequested,
     SignUpRequested,
     TokenRevoked,
     UserCreated,
@@ -240,7 +241,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 79] = [
+const ACTIONS: [(AuditAction, &str); 80] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::AddressConfirmed, "address.confirmed"),
     (AuditAction::AddressProofRequested, "address.proof_requested"),
@@ -310,6 +311,7 @@ const ACTIONS: [(AuditAction, &str); 79] = [
     (AuditAction::SetupCompleted, "setup.completed"),
     (AuditAction::SetupLinkIssued, "setup.link_issued"),
     (AuditAction::SignIn, "sign_in"),
+    (AuditAction::SignInCodeRequested, "sign_in.code_requested"),
     (AuditAction::SignUpRequested, "sign_up.requested"),
     (AuditAction::TokenRevoked, "token.revoked"),
     (AuditAction::UserCreated, "user.created"),

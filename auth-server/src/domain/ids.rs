@@ -175,6 +175,8 @@ pub enum InitialTokenKind {}
 pub enum InvitationKind {}
 /// Names a sign-in that waits for its second step.
 pub enum StepKind {}
+/// Names a sign-in that waits for the code of a letter.
+pub enum LetterSignInKind {}
 /// Names a passkey of an account.
 pub enum PasskeyKind {}
 /// Names what an authenticator is asked to sign.
@@ -235,6 +237,9 @@ impl Kind for InvitationKind {
 impl Kind for StepKind {
     const PREFIX: &'static str = "stp_";
 }
+impl Kind for LetterSignInKind {
+    const PREFIX: &'static str = "lsi_";
+}
 impl Kind for PasskeyKind {
     const PREFIX: &'static str = "pky_";
 }
@@ -276,6 +281,8 @@ pub type InitialTokenId = Id<InitialTokenKind>;
 pub type InvitationId = Id<InvitationKind>;
 /// Identifier of a sign-in that waits for its second step.
 pub type StepId = Id<StepKind>;
+/// Identifier of a sign-in that waits for the code of a letter.
+pub type LetterSignInId = Id<LetterSignInKind>;
 /// Identifier of a passkey of an account.
 pub type PasskeyId = Id<PasskeyKind>;
 /// Identifier of what an authenticator is asked to sign.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::browser_name::BrowserName;
 use crate::domain::clock::Timestamp;
+use crate::domain::ids::LetterSignInId;
 use crate::domain::secret::{OpaqueToken, TokenKind};
 
 /// How long it is worth telling of something that happened.
@@ -19,6 +20,9 @@ const TRIAL: Duration = Duration::from_mins(10);
 
 /// How long a new password can be set.
 pub(crate) const RESET: Duration = Duration::from_mins(15);
+
+/// How long somebody can sign in by the code of a letter (ASVS 6.5.5 has ten minutes at most).
+pub(crate) const SIGN_IN_CODE: Duration = Duration::from_mins(10);
 
 /// How long an address can be confirmed, and an account made with it.
 pub(crate) const PROOF: Duration = Duration::from_hours(24);
@@ -119,12 +123,28 @@ pub enum Letter {
         /// Who asked for it.
         asked: Asked,
     },
+    /// Somebody, the owner one hopes, wants to sign in by a letter.
+    SignInCode {
+        /// What signs in, in the browser that asked.
+        code: LinkCode,
+        /// Names the sign-in that waits for it.
+        waiting: LetterSignInId,
+        /// What the owner types to sign in otherwise.
+        username: String,
+        /// Who asked for it.
+        asked: Asked,
+        /// Whether the browser was known: such letters are counted apart, so that strangers keep nobody from theirs.
+        is_known: bool,
+    },
     /// Somebody signed in with a browser that was not known.
     SignInFromNewDevice {
         /// From where.
         address: IpAddr,
         /// When.
         at: Timestamp,
+        /// By what, as far as that is said.
+        #[serde(default)]
+        by: SignedInBy,
     },
     /// Somebody, the owner of the address one hopes, wants an account.
     SignUp {
@@ -163,6 +183,11 @@ impl LinkCode {
         Self(link.expose().to_owned())
     }
 
+    /// A code that is short enough to be typed.
+    pub fn short(code: &str) -> Self {
+        Self(code.to_owned())
+    }
+
     /// The link that somebody means who copied its code: alone, or with all that stands before it.
     pub fn copied(text: &str) -> Option<OpaqueToken> {
         let code = text.trim();
@@ -180,6 +205,17 @@ impl fmt::Debug for LinkCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LinkCode(..)")
     }
+}
+
+/// By what somebody signed in, where it matters to whoever hears of it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedInBy {
+    /// The code of a letter: whoever it was reads what goes to the address.
+    Letter,
+    /// Whatever else signs people in.
+    #[default]
+    Other,
 }
 
 /// Who asked for a letter, as far as that is known.
@@ -230,11 +266,18 @@ impl Letter {
             Self::SecondStepAdded { .. } => "second_step_added",
             Self::SecondStepRemoved { .. } => "second_step_removed",
             Self::PasswordReset { .. } => "password_reset",
+            Self::SignInCode { .. } => "sign_in_code",
             Self::SignInFromNewDevice { .. } => "sign_in_from_new_device",
             Self::SignUp { .. } => "sign_up",
             Self::Test { .. } => "test",
             Self::VerifyAddress { .. } => "verify_address",
         }
+    }
+
+    /// By what it is counted: its kind, and for some whether a known browser asked.
+    pub const fn counted_as(&self) -> &'static str {
+        let is_apart = matches!(self, Self::SignInCode { is_known: true, .. });
+        if is_apart { "sign_in_code of a known browser" } else { self.name() }
     }
 
     /// Whether its owner can take back by this letter alone what somebody did: it is sent however many there were.
@@ -261,6 +304,7 @@ impl Letter {
             | Self::SecondStepRemoved { .. }
             | Self::SignInFromNewDevice { .. } => NOTICE,
             Self::PasswordReset { .. } => RESET,
+            Self::SignInCode { .. } => SIGN_IN_CODE,
             Self::Test { .. } => TRIAL,
             Self::AccountExists { .. }
             | Self::Invitation { .. }
@@ -331,8 +375,16 @@ mod tests {
         let sign_up = Letter::SignUp { code: code.clone(), asked: asked.clone() };
         let until = at.plus(Duration::from_hours(168));
         let invitation = Letter::Invitation { code: code.clone(), at, until };
+        let sign_in = Letter::SignInCode {
+            code: code.clone(),
+            waiting: LetterSignInId::generate(at, &Entropy::seeded(1)),
+            username: username.clone(),
+            asked: asked.clone(),
+            is_known: true,
+        };
         let verify = Letter::VerifyAddress { code, username, asked };
-        assert!(!format!("{reset:?} {verify:?} {sign_up:?} {invitation:?}").contains(link.expose()));
+        let all = format!("{reset:?} {verify:?} {sign_up:?} {invitation:?} {sign_in:?}");
+        assert!(!all.contains(link.expose()));
         for letter in [
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
@@ -347,13 +399,24 @@ mod tests {
             exists,
             sign_up,
             invitation,
-            Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at },
+            sign_in,
+            Letter::SignInFromNewDevice {
+                address: "2001:db8::1".parse().unwrap(),
+                at,
+                by: SignedInBy::Letter,
+            },
             Letter::Test { at },
         ] {
             let kept = serde_json::to_value(&letter).unwrap();
             assert_eq!(kept["kind"], letter.name());
             assert_eq!(serde_json::from_value::<Letter>(kept).unwrap(), letter);
         }
+        let before =
+            serde_json::json!({ "kind": "sign_in_from_new_device", "address": "192.0.2.1", "at": at });
+        let Letter::SignInFromNewDevice { by, .. } = serde_json::from_value(before).unwrap() else {
+            panic!()
+        };
+        assert_eq!(by, SignedInBy::Other, "what the version before wrote");
         // What a later version writes is not guessed at.
         assert!(serde_json::from_value::<Letter>(serde_json::json!({ "kind": "later", "at": 1 })).is_err());
     }

@@ -54,4 +54,5 @@ pub mod session;
 pub mod signing;
 pub mod spared;
 pub(crate) mod strict_json;
+pub mod typed_code;
 pub mod user;

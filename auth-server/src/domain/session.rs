@@ -45,6 +45,12 @@ impl Session {
             SessionState::Expired
         }
     }
+
+    /// Whether nobody proved more in it than that they read a letter. With that another password can be set, which its owner hears of; what
+    /// proves more than a letter is neither added nor removed (ADR 0023).
+    pub fn is_by_letter_alone(&self) -> bool {
+        self.acr == Acr::OneFactor && !self.methods.contains(&AuthMethod::Password)
+    }
 }
 
 /// What may be done with a session.

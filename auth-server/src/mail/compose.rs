@@ -13,11 +13,11 @@ use url::Host;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::issuer::Issuer;
-use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode};
+use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode, SignedInBy};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 50] = [
+const TEMPLATES: [(&str, &str); 53] = [
     ("account_exists.html", include_str!("../../templates/mail/account_exists.html")),
     ("account_exists.subject", include_str!("../../templates/mail/account_exists.subject")),
     ("account_exists.txt", include_str!("../../templates/mail/account_exists.txt")),
@@ -56,6 +56,9 @@ const TEMPLATES: [(&str, &str); 50] = [
     ("password_reset.html", include_str!("../../templates/mail/password_reset.html")),
     ("password_reset.subject", include_str!("../../templates/mail/password_reset.subject")),
     ("password_reset.txt", include_str!("../../templates/mail/password_reset.txt")),
+    ("sign_in_code.html", include_str!("../../templates/mail/sign_in_code.html")),
+    ("sign_in_code.subject", include_str!("../../templates/mail/sign_in_code.subject")),
+    ("sign_in_code.txt", include_str!("../../templates/mail/sign_in_code.txt")),
     ("sign_in_from_new_device.html", include_str!("../../templates/mail/sign_in_from_new_device.html")),
     ("sign_in_from_new_device.subject", include_str!("../../templates/mail/sign_in_from_new_device.subject")),
     ("sign_in_from_new_device.txt", include_str!("../../templates/mail/sign_in_from_new_device.txt")),
@@ -72,6 +75,8 @@ const TEMPLATES: [(&str, &str); 50] = [
 
 /// The page that makes an account.
 const NEW_ACCOUNT: &str = "/sign-up/new";
+/// The page that takes the code of a letter.
+const SIGN_IN: &str = "/login/letter/code";
 
 /// Why no message can be made of a letter.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +126,8 @@ struct Facts<'a> {
     link: Option<Link<'a>>,
     /// What the owner of the account types to sign in.
     username: Option<&'a str>,
+    /// Whether somebody signed in by a letter.
+    by_letter: bool,
 }
 
 /// The one link by which somebody goes on.
@@ -200,6 +207,7 @@ impl<'a> Facts<'a> {
             link: None,
             username: None,
             left: None,
+            by_letter: false,
         };
         let asked = |asked: &'a Asked| Self {
             browser: asked.browser.as_deref(),
@@ -225,8 +233,7 @@ impl<'a> Facts<'a> {
             | Letter::PasswordKnown { address, at }
             | Letter::RecoveryCodesMade { address, at }
             | Letter::SecondStepAdded { address, at }
-            | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at }
-            | Letter::SignInFromNewDevice { address, at } => facts(at, Some(address)),
+            | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at } => facts(at, Some(address)),
             Letter::PasskeyRemoved { by: ChangedBy::Administrator, at }
             | Letter::PasswordChanged { by: ChangedBy::Administrator, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Administrator, at }
@@ -236,6 +243,13 @@ impl<'a> Facts<'a> {
             }
             Letter::PasswordReset { code, username, asked: by } => {
                 Self { link: link("/recover/new", code), username: Some(username), ..asked(by) }
+            }
+            Letter::SignInCode { code, waiting, username, asked: by, .. } => {
+                let path = format!("{SIGN_IN}?asked={waiting}");
+                Self { link: link(&path, code), username: Some(username), ..asked(by) }
+            }
+            Letter::SignInFromNewDevice { address, at, by } => {
+                Self { by_letter: *by == SignedInBy::Letter, ..facts(at, Some(address)) }
             }
             Letter::SignUp { code, asked: by } => Self { link: link(NEW_ACCOUNT, code), ..asked(by) },
             Letter::VerifyAddress { code, username, asked: by } => {
@@ -284,7 +298,7 @@ fn system_time(time: Timestamp) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::LetterId;
+    use crate::domain::ids::{LetterId, LetterSignInId};
     use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
     use crate::domain::user::Email;
 
@@ -300,7 +314,7 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 19] {
+    fn every_letter() -> [Letter; 21] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         [
             Letter::PasswordChanged { by: owner.clone(), at: AT },
@@ -318,7 +332,23 @@ mod tests {
             },
             Letter::SecondStepRemoved { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordReset { code: code(), username: "ada".to_owned(), asked: asked() },
-            Letter::SignInFromNewDevice { address: "2001:db8::1".parse().unwrap(), at: AT },
+            Letter::SignInCode {
+                code: code(),
+                waiting: LetterSignInId::generate(AT, &Entropy::seeded(1)),
+                username: "ada".to_owned(),
+                asked: asked(),
+                is_known: false,
+            },
+            Letter::SignInFromNewDevice {
+                address: "2001:db8::1".parse().unwrap(),
+                at: AT,
+                by: SignedInBy::Letter,
+            },
+            Letter::SignInFromNewDevice {
+                address: "2001:db8::1".parse().unwrap(),
+                at: AT,
+                by: SignedInBy::Other,
+            },
             Letter::AddressChanged { code: code(), address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::Test { at: AT },
             Letter::VerifyAddress { code: code(), username: "ada".to_owned(), asked: asked() },

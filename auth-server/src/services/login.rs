@@ -4,6 +4,8 @@
 //! password cost the same limits, the same hash, the same statements and one audit event, and give the same answer.
 
 mod change;
+mod first;
+mod letter;
 mod passkey;
 mod proof;
 mod start;
@@ -16,6 +18,8 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use self::change::PasswordChange;
+use self::first::FirstProof;
+pub(crate) use self::letter::{LetterAnswer, LetterStand, LetterWay, LetterWish};
 pub(crate) use self::passkey::{PasskeyAnswer, PasskeyRefusal};
 pub(crate) use self::proof::PasswordProof;
 use self::start::Arrival;
@@ -132,6 +136,7 @@ pub(crate) struct LoginParts {
     pub(crate) mail: MailService,
     pub(crate) steps: StepKeys,
     pub(crate) passkeys: RelyingParty,
+    pub(crate) letters: LetterWay,
 }
 
 /// Signs people in and out.
@@ -163,7 +168,9 @@ impl LoginService {
         match (row, verdict) {
             (Some(row), Checked::Accepted { renewed }) if row.user.is_enabled() => {
                 if row.second_step.is_some() {
-                    return self.wait(row, renewed, &attempt).await.map(Proven::CodeNeeded);
+                    let proof = FirstProof::Password { renewed };
+                    let waiting = self.wait(row, proof, attempt.visit, &attempt.errand).await;
+                    return waiting.map(Proven::CodeNeeded);
                 }
                 let is_known = tried.device.is_some();
                 let LoginAttempt { browser, visit, .. } = attempt;
@@ -313,15 +320,24 @@ mod tests {
     use super::*;
     use crate::config::{Limits, Passwords};
     use crate::domain::audit::AuditOutcome;
+    use crate::domain::clock::Clock;
     use crate::domain::grant::Grant;
     use crate::domain::ids::{OrganisationId, UserId};
     use crate::domain::once::Once;
     use crate::domain::profile::Profile;
     use crate::domain::user::Sub;
+    use crate::keys::master::MasterKey;
+    use crate::keys::seal::Sealer;
+    use crate::services::letter_limits::LetterLimits;
     use crate::storage::tests::support::{Backend, Fixture, START};
     use crate::storage::{audit, grants, users};
 
     const PASSWORD: &str = "correct horse battery";
+
+    fn letters(clock: &Clock, entropy: &Entropy) -> LetterWay {
+        let sealer = Sealer::from_master(&MasterKey::generate(entropy), entropy.clone());
+        LetterWay::new(false, LetterLimits::new(&Limits::default(), clock, entropy), &sealer)
+    }
 
     struct Desk {
         fixture: Fixture,
@@ -343,13 +359,14 @@ mod tests {
                 Passwords { memory_kib, iterations: 1, queue_deadline_ms: 60_000, ..Passwords::default() };
             let parts = LoginParts {
                 hasher: PasswordHasher::start(&settings, entropy.clone()).unwrap(),
-                limits: LoginLimits::new(&Limits::default(), clock, &entropy),
+                limits: LoginLimits::new(&Limits::default(), clock.clone(), &entropy),
                 devices: DeviceProof::new(&[1; 32]),
                 entropy: entropy.clone(),
                 notices: LogoutNotices::new(entropy.clone()),
                 mail: MailService::off(),
                 steps: crate::services::second_step::tests::keys(),
                 passkeys: crate::services::passkeys::party::tests::party(),
+                letters: letters(&clock, &entropy),
             };
             let service = LoginService::new(store.clone(), Sessions::default(), parts);
             Self { fixture, store, service, entropy }

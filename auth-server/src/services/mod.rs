@@ -27,6 +27,7 @@ pub(crate) mod id_token_hint;
 pub(crate) mod introspect;
 pub(crate) mod invitations;
 pub(crate) mod known_device;
+pub(crate) mod letter_limits;
 pub(crate) mod login;
 pub(crate) mod login_limits;
 pub(crate) mod logout;

@@ -30,6 +30,9 @@ const ROLES_HELD: &str = "
       JOIN roles r ON r.id = a.role_id
      WHERE a.subject_id = $1 AND a.api_id = $2 AND a.organisation = '*'
      ORDER BY r.name";
+const ADMINISTERS: &str = "
+    SELECT 1 FROM assignments a JOIN apis p ON p.id = a.api_id
+     WHERE a.subject_id = $1 AND p.administers = 1 LIMIT 1";
 const ROLES_OF_USER: &str = "
     SELECT DISTINCT r.name
       FROM assignments a
@@ -84,6 +87,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     ROLE_IS_HELD,
     ENABLED_HOLDERS,
     ROLES_HELD,
+    ADMINISTERS,
     ROLES_OF_USER,
     ROLES_OF_CLIENT,
     USERS_WITH_ROLES,
@@ -111,6 +115,12 @@ pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreE
         assignment.organisation.as_str().into(),
     ];
     Ok(tx.execute(INSERT, &values).await? > 0)
+}
+
+/// Whether somebody holds a role of the API that administers the server. Nobody does not, by the same statement.
+pub async fn administers(tx: &mut Tx, user: Option<&UserId>) -> Result<bool, StoreError> {
+    let user = user.map_or("", UserId::as_str);
+    Ok(tx.fetch_optional(ADMINISTERS, &[user.into()]).await?.is_some())
 }
 
 /// The assignment with this identifier.

@@ -34,6 +34,9 @@ const LETTERS: &str = "
           UNION ALL
          SELECT id FROM mail_outbox WHERE settled_at IS NULL AND due_at < $1 AND expires_at < $1
           LIMIT $2)";
+const LETTER_SIGN_INS: &str = "
+    DELETE FROM letter_sign_ins WHERE digest IN
+        (SELECT digest FROM letter_sign_ins WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 const DEVICES: &str = "
     DELETE FROM device_authorizations WHERE digest IN
         (SELECT digest FROM device_authorizations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
@@ -59,6 +62,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     JOBS,
     DEVICES,
     LETTERS,
+    LETTER_SIGN_INS,
     LOGOUT_NOTICES,
     GRANT_PAGE,
     GRANTS,
@@ -79,6 +83,8 @@ pub enum Expired {
     Jobs,
     /// Letters that were sent, or given up, or that nobody came to in their time: mail may be off now.
     Letters,
+    /// Sign-ins that waited for the code of a letter.
+    LetterSignIns,
     /// What clients were told of the end of sessions.
     LogoutNotices,
     /// Refresh tokens.
@@ -93,13 +99,14 @@ pub enum Expired {
 
 impl Expired {
     /// Everything there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CibaRequests,
         Self::Devices,
         Self::Interactions,
         Self::Invitations,
         Self::Jobs,
         Self::Letters,
+        Self::LetterSignIns,
         Self::LogoutNotices,
         Self::RefreshTokens,
         Self::Revocations,
@@ -115,6 +122,7 @@ impl Expired {
             Self::Invitations => INVITATIONS,
             Self::Jobs => JOBS,
             Self::Letters => LETTERS,
+            Self::LetterSignIns => LETTER_SIGN_INS,
             Self::LogoutNotices => LOGOUT_NOTICES,
             Self::RefreshTokens => REFRESH_TOKENS,
             Self::Revocations => REVOCATIONS,

@@ -2,6 +2,7 @@
 
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
+use crate::domain::secret::Digest32;
 use crate::domain::user::{Email, PasswordHash, User, Username};
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx, users};
@@ -43,6 +44,16 @@ pub struct SignInRow {
     pub password: Option<PasswordHash>,
     /// What makes the codes of its second step, for those who have the key; `None` for somebody without one.
     pub second_step: Option<Vec<u8>>,
+}
+
+impl SignInRow {
+    /// Stands for the address and the password: whatever changes them makes it another. No address has such a byte in it, so the two
+    /// cannot run into each other.
+    pub fn state(&self) -> Digest32 {
+        let email = self.user.email.as_ref().map_or("", Email::as_str);
+        let password = self.password.as_ref().map_or("", PasswordHash::as_text);
+        Digest32::of_parts(&[email.as_bytes(), b"\0", password.as_bytes()])
+    }
 }
 
 /// The account with this name and its password.

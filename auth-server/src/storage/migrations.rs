@@ -178,6 +178,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0027_confirmed_addresses_first.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0027_confirmed_addresses_first.sql"),
     },
+    Migration {
+        number: 29,
+        name: "letter_sign_ins",
+        postgres: include_str!("../../../migrations/postgres/0029_letter_sign_ins.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0029_letter_sign_ins.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

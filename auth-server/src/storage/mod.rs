@@ -30,6 +30,7 @@ pub mod inventories;
 pub mod invitations;
 pub mod jobs;
 pub mod leases;
+pub mod letter_sign_ins;
 pub mod logos;
 pub mod logout_notices;
 mod look;

@@ -34,6 +34,8 @@ struct LoginPage {
     recovers: bool,
     /// Whether everybody can make an account.
     signs_up: bool,
+    /// Whether a code by mail would do.
+    by_letter: bool,
     /// What asks for a passkey, where anybody can have one.
     passkeys: Option<PasskeysAsked>,
     csrf_token: String,
@@ -201,6 +203,7 @@ impl Desk {
         let mut page = LoginPage {
             recovers: self.by_letter.recovery.is_on(),
             signs_up: self.by_letter.sign_up.is_open(),
+            by_letter: self.login.takes_letters(),
             passkeys: self
                 .login
                 .takes_passkeys()
@@ -225,6 +228,8 @@ impl Desk {
                         visit.session.as_ref().map(|_| "again")
                     }
                 };
+                // What is changed there takes more than a letter.
+                page.by_letter &= page.reason != Some("again");
                 if let Some(live) = visit.session.as_ref().filter(|_| page.reason == Some("again")) {
                     page.username = live.user.username.to_string();
                 }
@@ -237,6 +242,7 @@ impl Desk {
                         page.client = Some(login.client);
                         page.username = login.login_hint.unwrap_or_default();
                         page.reason = reason(login.reason);
+                        page.by_letter &= login.one_factor_will_do;
                     }
                     InteractionView::Consent(consent) if switching => {
                         page.client = Some(consent.login_name);
@@ -302,7 +308,14 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.push(LoginPage { recovers: true, signs_up: true, ..asked() });
+    samples.push(LoginPage { recovers: true, signs_up: true, by_letter: true, ..asked() });
+    samples.push(LoginPage {
+        by_letter: true,
+        client: None,
+        interaction: None,
+        next: Some("log".to_owned()),
+        ..asked()
+    });
     samples.extend(["passkey", "passkey_late"].map(|problem| LoginPage {
         problem: Some(problem),
         passkeys: passkeys(true),

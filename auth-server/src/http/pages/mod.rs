@@ -6,6 +6,7 @@ mod code;
 mod consent;
 mod device;
 mod failure;
+mod letter;
 mod logged_out;
 mod login;
 mod logo;
@@ -178,6 +179,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/login/code", get(code::show).post(code::answer))
+        .route("/login/letter", get(letter::show).post(letter::ask))
+        .route("/login/letter/code", get(letter::open).post(letter::answer))
         .route("/login/passkey", post(passkey::answer))
         .route("/login/passkey/options", post(passkey::ask))
         .route("/logos/{name}", get(logo::show))
@@ -244,6 +247,8 @@ mod tests {
         shown(device::code_samples(), &mut all).await;
         shown(device::confirm_samples(), &mut all).await;
         shown(device::end_samples(), &mut all).await;
+        shown(letter::ask_samples(), &mut all).await;
+        shown(letter::code_samples(), &mut all).await;
         shown(login::samples(), &mut all).await;
         shown(logout::samples(), &mut all).await;
         shown(logged_out::samples(), &mut all).await;

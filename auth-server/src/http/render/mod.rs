@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 41] = [
+const TEMPLATES: [(&str, &str); 43] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -34,6 +34,8 @@ const TEMPLATES: [(&str, &str); 41] = [
     ("email.html", include_str!("../../../templates/email.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("form_post.html", include_str!("../../../templates/form_post.html")),
+    ("letter.html", include_str!("../../../templates/letter.html")),
+    ("letter_code.html", include_str!("../../../templates/letter_code.html")),
     ("log.html", include_str!("../../../templates/log.html")),
     ("logged_out.html", include_str!("../../../templates/logged_out.html")),
     ("history.html", include_str!("../../../templates/history.html")),

@@ -19,7 +19,7 @@ pub(crate) const PAGE: usize = 50;
 const MOST_READ: u32 = 200;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 33] = [
+const WORDS: [(Action, Outcome, &str); 34] = [
     (Action::AddressConfirmed, Success, "address_confirmed"),
     (Action::AddressProofRequested, Refused, "address_proof_refused"),
     (Action::AddressProofRequested, Success, "address_proof_requested"),
@@ -45,6 +45,7 @@ const WORDS: [(Action, Outcome, &str); 33] = [
     (Action::SetupCompleted, Success, "set_up"),
     (Action::SignIn, Refused, "sign_in_refused"),
     (Action::SignIn, Success, "sign_in"),
+    (Action::SignInCodeRequested, Success, "sign_in_code_requested"),
     (Action::SignUpRequested, Refused, "sign_up_refused"),
     (Action::UserCreated, Success, "created"),
     (Action::UserDisabled, Success, "disabled"),
@@ -54,6 +55,9 @@ const WORDS: [(Action, Outcome, &str); 33] = [
     (Action::UserSignedUp, Success, "signed_up"),
     (Action::UserUpdated, Success, "updated"),
 ];
+
+/// A sign-in by the code of a letter.
+const BY_LETTER: &str = "sign_in_by_letter";
 
 /// A page of the log.
 #[derive(Debug)]
@@ -177,6 +181,10 @@ fn words(event: &AuditEvent, me: &UserId) -> Option<&'static str> {
     if !event.target.as_deref().is_some_and(is_about) {
         return None;
     }
+    let is_by_letter = event.detail.get("by").and_then(Value::as_str) == Some("letter");
+    if event.action == Action::SignIn && event.outcome == Success && is_by_letter {
+        return Some(BY_LETTER);
+    }
     let found =
         WORDS.iter().find(|(action, outcome, _)| (*action, *outcome) == (event.action, event.outcome));
     found.map(|(_, _, name)| *name)
@@ -208,7 +216,7 @@ fn by(event: &AuditEvent, me: &UserId) -> By {
 /// Every text that an entry may have.
 #[cfg(test)]
 pub(crate) fn every_name() -> impl Iterator<Item = &'static str> {
-    WORDS.into_iter().map(|(_, _, name)| name)
+    WORDS.into_iter().map(|(_, _, name)| name).chain([BY_LETTER])
 }
 
 #[cfg(test)]

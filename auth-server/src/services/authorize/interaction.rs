@@ -61,6 +61,8 @@ pub(crate) struct LoginView {
     /// What to fill in as the user name.
     pub(crate) login_hint: Option<String>,
     pub(crate) reason: LoginReason,
+    /// Whether the application takes somebody who proves one factor.
+    pub(crate) one_factor_will_do: bool,
 }
 
 /// What the consent page shows.

@@ -2,6 +2,7 @@
 
 use crate::domain::client::{Client, FirstParty};
 use crate::domain::ids::InteractionId;
+use crate::domain::session::Acr;
 use crate::services::authorize::AuthorizeService;
 use crate::services::authorize::decide::{LoginReason, SignIn};
 use crate::services::authorize::flow::Flow;
@@ -75,7 +76,8 @@ impl AuthorizeService {
     ) -> Result<LoginView, StoreError> {
         let is_stranger = flow.client.id.document().is_none() && self.is_stranger(&flow.client).await?;
         let login_hint = flow.request.wishes.login_hint.clone();
-        Ok(LoginView { client: flow.login_name(is_stranger), login_hint, reason })
+        let one_factor_will_do = !flow.request.wishes.forbid(Acr::OneFactor);
+        Ok(LoginView { client: flow.login_name(is_stranger), login_hint, reason, one_factor_will_do })
     }
 
     /// Whether the client came by itself.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::letter::Letter;
+use crate::domain::letter::{Letter, SignedInBy};
 use crate::domain::secret::Digest32;
 use crate::domain::session::{Acr, Session};
 use crate::domain::user::PasswordHash;
@@ -29,7 +29,7 @@ pub(super) struct Arrival<'a> {
     pub(super) renewed: Option<PasswordHash>,
     /// Whether the account signed in with this browser before.
     pub(super) is_known: bool,
-    /// The second step, which an account that has one was asked for, or a passkey.
+    /// The second step, which an account that has one was asked for, a passkey, or the code of a letter.
     pub(super) taken: Option<TakenStep>,
     pub(super) browser: BrowserTraits<'a>,
     pub(super) visit: &'a Visit,
@@ -39,7 +39,7 @@ impl LoginService {
     pub(super) async fn start(&self, arrival: Arrival<'_>) -> Result<SignedIn, LoginError> {
         let Arrival { row, renewed, is_known, taken, browser, visit } = arrival;
         let user = row.user.clone();
-        let acr = if taken.is_some() { Acr::TwoFactors } else { Acr::OneFactor };
+        let acr = taken.as_ref().map_or(Acr::OneFactor, TakenStep::acr);
         let mut signed_in = self.new_session(user.clone(), acr, browser, visit);
         if let Some(taken) = &taken {
             signed_in.live.session.methods = taken.methods();
@@ -105,7 +105,8 @@ impl Entry {
             return Err(LoginError::Overtaken);
         }
         let (session, is_renewed) = self.enter(tx, own).await?;
-        if !still_has(tx, &self.row, self.renewed.as_ref(), now).await? {
+        let is_by_letter = self.taken.as_ref().is_some_and(TakenStep::is_by_letter);
+        if !still_has(tx, &self.row, self.renewed.as_ref(), (is_by_letter, now)).await? {
             return Err(LoginError::Overtaken);
         }
         let departures = match other {
@@ -113,12 +114,18 @@ impl Entry {
             None => Departures::default(),
         };
         if !self.is_known {
-            self.mail.post(tx, Letter::SignInFromNewDevice { address, at: now }, user).await?;
+            let by = if is_by_letter { SignedInBy::Letter } else { SignedInBy::Other };
+            self.mail.post(tx, Letter::SignInFromNewDevice { address, at: now, by }, user).await?;
         }
         let event = AuditEvent::new(Actor::User(user.id.clone()), AuditAction::SignIn)
             .on(&session.id)
             .from(Some(address));
-        tx.audit(if is_renewed { event.with(json!({ "renewed": true })) } else { event });
+        tx.audit(match (is_renewed, is_by_letter) {
+            (true, true) => event.with(json!({ "by": "letter", "renewed": true })),
+            (true, false) => event.with(json!({ "renewed": true })),
+            (false, true) => event.with(json!({ "by": "letter" })),
+            (false, false) => event,
+        });
         Ok((session, departures))
     }
 
@@ -159,12 +166,12 @@ fn renewed(before: &Session, proven: &Session) -> Session {
 }
 
 /// Whether what was checked is still what is stored: somebody may have changed the password or the second step, or disabled the
-/// account, during the check. A fresh hash of the same password takes the place of a stale one.
+/// account, during the check; and where it was a letter, the address. A fresh hash of the same password takes the place of a stale one.
 async fn still_has(
     tx: &mut Tx,
     checked: &SignInRow,
     renewed: Option<&PasswordHash>,
-    now: Timestamp,
+    (is_by_letter, now): (bool, Timestamp),
 ) -> Result<bool, StoreError> {
     let mut stored = checked.password.as_ref();
     if let (Some(renewed), Some(old)) = (renewed, stored) {
@@ -175,7 +182,11 @@ async fn still_has(
     }
     let row = credentials::for_sign_in(tx, &checked.user.username).await?;
     Ok(row.is_some_and(|row| {
-        row.user.is_enabled() && row.password.as_ref() == stored && row.second_step == checked.second_step
+        let is_same_reader = row.user.email == checked.user.email && row.user.email_verified_at.is_some();
+        row.user.is_enabled()
+            && row.password.as_ref() == stored
+            && row.second_step == checked.second_step
+            && (is_same_reader || !is_by_letter)
     }))
 }
 

@@ -11,10 +11,11 @@ use crate::domain::audit::AuditAction;
 use crate::domain::ids::{InteractionId, StepId, UserId};
 use crate::domain::letter::Letter;
 use crate::domain::secret::Digest32;
-use crate::domain::user::{PasswordHash, Username};
+use crate::domain::user::Username;
+use crate::services::login::first::{FirstFactor, FirstProof, is_first, state_after, state_of};
 use crate::services::login::start::Arrival;
 use crate::services::login::taken::{TakenCode, TakenStep};
-use crate::services::login::{BrowserTraits, LoginAttempt, LoginError, LoginService, SignedIn, failure};
+use crate::services::login::{BrowserTraits, LoginError, LoginService, SignedIn, failure};
 use crate::services::login_limits::{Throttled, Try};
 use crate::services::mailing::Addressee;
 use crate::services::second_step::recovery::RecoveryCode;
@@ -71,9 +72,12 @@ struct Pending {
     username: Username,
     /// The digest of the browser's token.
     browser: String,
-    /// The digest of the hash that the password was checked by: another password takes the sign-in back.
+    /// The digest of the hash that the password was checked by: another password takes the sign-in back. After a letter, that of the
+    /// account as the letter knew it.
     password: String,
     errand: Errand,
+    #[serde(default)]
+    first: FirstFactor,
 }
 
 /// A sign-in that waits, and the account as it is now.
@@ -84,31 +88,30 @@ struct Waiting {
 }
 
 impl LoginService {
-    /// Keeps a sign-in whose password was right until its code comes.
+    /// Keeps a sign-in whose first factor was right until its code comes.
     pub(super) async fn wait(
         &self,
         row: SignInRow,
-        renewed: Option<PasswordHash>,
-        attempt: &LoginAttempt<'_>,
+        proof: FirstProof,
+        visit: &Visit,
+        errand: &Errand,
     ) -> Result<StepId, LoginError> {
-        let (visit, user) = (attempt.visit, row.user.clone());
-        let now = visit.now;
+        let (user, now) = (row.user.clone(), visit.now);
         let id = StepId::generate(now, &self.parts.entropy);
-        let (name, old) = (name_of(&id), row.password);
+        let name = name_of(&id);
         let pending = Pending {
             user: user.id.clone(),
             username: user.username.clone(),
             browser: visit.browser.digest().hex(),
-            password: PasswordHash::state_of(renewed.as_ref().or(old.as_ref())).hex(),
-            errand: attempt.errand.clone(),
+            password: state_after(&row, &proof).hex(),
+            errand: errand.clone(),
+            first: proof.factor(),
         };
         let kept = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    if let (Some(renewed), Some(old)) = (renewed, old)
-                        && !credentials::replace_password(tx, &pending.user, &old, &renewed, now).await?
-                    {
+                    if !is_first(tx, &row, proof, now).await? {
                         return Err(LoginError::Overtaken);
                     }
                     let until = now.plus(PATIENCE);
@@ -150,7 +153,7 @@ impl LoginService {
             return self.note_wrong_code(&waiting, counted, visit).await;
         };
         let Waiting { pending, row, .. } = waiting;
-        let taken = Some(TakenStep::Code { waited: name_of(id), code });
+        let taken = Some(TakenStep::Code { waited: name_of(id), code, first: pending.first });
         let signed_in = self.start(Arrival { row, renewed: None, is_known, taken, browser, visit }).await?;
         Ok((signed_in, pending.errand))
     }
@@ -190,7 +193,7 @@ impl LoginService {
         let is_same = |row: &SignInRow| {
             row.user.id == pending.user
                 && row.user.is_enabled()
-                && same(&PasswordHash::state_of(row.password.as_ref()).hex(), &pending.password)
+                && same(&state_of(row, pending.first).hex(), &pending.password)
         };
         let row = row.filter(is_same).ok_or(LoginError::StepGone)?;
         let step = second_steps::find(&mut tx, &pending.user).await?.ok_or(LoginError::StepGone)?;

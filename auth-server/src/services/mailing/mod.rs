@@ -158,7 +158,7 @@ impl Office {
         let account =
             to.user.as_ref().filter(|_| letter.rest().is_some()).map(|user| user.as_str().to_owned());
         let counted = account.unwrap_or_else(|| to.mailbox.address().compared());
-        let message = format!("{}\0{counted}", letter.name());
+        let message = format!("{}\0{counted}", letter.counted_as());
         let tag = hmac::sign(&self.tally, message.as_bytes());
         Digest32::of(tag.as_ref())
     }

@@ -315,10 +315,11 @@ async fn require_proof(tx: &mut Tx, live: &LiveSession, now: Timestamp) -> Resul
     is_proven.then_some(()).ok_or(PasskeyError::NotFresh)
 }
 
-/// Whether somebody proved as much as the account asks of whoever changes it.
+/// Whether somebody proved as much as the account asks of whoever changes it: a letter alone is never enough.
 async fn is_strong(tx: &mut Tx, live: &LiveSession) -> Result<bool, StoreError> {
     Ok(live.session.acr == Acr::TwoFactors
-        || (passkeys::count(tx, &live.user.id).await? == 0
+        || (!live.session.is_by_letter_alone()
+            && passkeys::count(tx, &live.user.id).await? == 0
             && second_steps::find(tx, &live.user.id).await?.is_none()))
 }
 

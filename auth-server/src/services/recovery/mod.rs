@@ -3,19 +3,18 @@
 //! Whoever asks learns nothing: an unknown name, an account that is switched off and one without an address cost the same limits, the same
 //! statements and one audit event, and get the same answer. Only the letter differs, and goes to nobody else.
 
-mod limits;
 mod reset;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub(crate) use self::limits::LetterLimits;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::ids::UserId;
 use crate::domain::letter::{Asked, Letter, LinkCode, RESET};
 use crate::domain::secret::{Digest32, Entropy, OpaqueToken, TokenKind};
-use crate::domain::user::{Email, PasswordHash, Username};
+use crate::domain::user::{Email, Username};
 use crate::services::backchannel::LogoutNotices;
+use crate::services::letter_limits::LetterLimits;
 use crate::services::login::LoginError;
 use crate::services::login_limits::Throttled;
 use crate::services::mailing::{Addressee, MailService};
@@ -61,22 +60,13 @@ struct Target {
 
 impl Target {
     fn of(row: &SignInRow) -> Self {
-        Self { user: row.user.id.clone(), state: state_of(row).hex() }
+        Self { user: row.user.id.clone(), state: row.state().hex() }
     }
 
     fn is_still(&self, row: &SignInRow) -> bool {
         let kept = self.state.parse::<Digest32>();
-        row.user.id == self.user
-            && row.user.is_enabled()
-            && kept.is_ok_and(|kept| kept.matches(&state_of(row)))
+        row.user.id == self.user && row.user.is_enabled() && kept.is_ok_and(|kept| kept.matches(&row.state()))
     }
-}
-
-/// No address has such a byte in it, so the two cannot run into each other.
-fn state_of(row: &SignInRow) -> Digest32 {
-    let email = row.user.email.as_ref().map_or("", Email::as_str);
-    let password = row.password.as_ref().map_or("", PasswordHash::as_text);
-    Digest32::of_parts(&[email.as_bytes(), b"\0", password.as_bytes()])
 }
 
 impl RecoveryService {

@@ -298,7 +298,11 @@ pub(crate) async fn strengthen(
 }
 
 /// Whoever has a passkey shows it before something stands beside it: a password that somebody found out must not become two factors.
+/// Nor must a letter.
 async fn require_passkey(tx: &mut Tx, live: &LiveSession) -> Result<(), ChangeError> {
+    if live.session.is_by_letter_alone() {
+        return Err(ChangeError::NotFresh);
+    }
     if live.session.acr == Acr::OneFactor && passkeys::count(tx, &live.user.id).await? > 0 {
         return Err(ChangeError::NotFresh);
     }

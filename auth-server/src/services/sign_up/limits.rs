@@ -9,7 +9,7 @@ use governor::Quota;
 use crate::domain::clock::Clock;
 use crate::domain::secret::{Digest32, Entropy};
 use crate::services::buckets::{Buckets, Key, at_least_one};
-use crate::services::recovery::LetterLimits;
+use crate::services::letter_limits::LetterLimits;
 use crate::services::visit::Visit;
 
 /// User names that may be tried with one link, and again that many in an hour: whoever has one learns which names there are.

@@ -9,9 +9,9 @@ use crate::storage::dialect::Dialect;
 use crate::storage::{
     apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents, credentials,
     decision_records, details_types, device_authorizations, epochs, forgotten, grants, initial_tokens,
-    interactions, inventories, invitations, jobs, logos, logout_notices, mail_outbox, migrations,
-    organisations, passkeys, policies, refresh_tokens, registrations, revocations, roles, schedules,
-    second_steps, secret_uses, sessions, shadows, signing_keys, single_use, users,
+    interactions, inventories, invitations, jobs, letter_sign_ins, logos, logout_notices, mail_outbox,
+    migrations, organisations, passkeys, policies, refresh_tokens, registrations, revocations, roles,
+    schedules, second_steps, secret_uses, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -43,6 +43,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         inventories::STATEMENTS,
         invitations::STATEMENTS,
         jobs::STATEMENTS,
+        letter_sign_ins::STATEMENTS,
         logos::STATEMENTS,
         logout_notices::STATEMENTS,
         mail_outbox::STATEMENTS,
