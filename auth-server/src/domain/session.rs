@@ -207,6 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_alone_is_less_than_a_password_and_than_two_factors() {
+        let by = |methods: &[AuthMethod], acr| Session { methods: methods.to_vec(), acr, ..session() };
+        assert!(by(&[AuthMethod::OneTimeCode], Acr::OneFactor).is_by_letter_alone());
+        for more in [
+            session(),
+            by(&Acr::TwoFactors.methods(), Acr::TwoFactors),
+            by(&AuthMethod::of_passkey(), Acr::TwoFactors),
+        ] {
+            assert!(!more.is_by_letter_alone(), "{more:?}");
+        }
+    }
+
+    #[test]
     fn the_name_of_a_browser_is_bounded_and_has_no_controls() {
         assert_eq!(session().origin.user_agent, "ab");
         assert_eq!(SessionOrigin::new(None, &"é".repeat(9999)).user_agent.chars().count(), 256);

@@ -30,16 +30,22 @@ struct LoginPage {
     reason: Option<&'static str>,
     interaction: Option<String>,
     next: Option<String>,
+    ways: Ways,
+    /// What asks for a passkey, where anybody can have one.
+    passkeys: Option<PasskeysAsked>,
+    csrf_token: String,
+    username: String,
+}
+
+/// What else leads on.
+#[derive(Default, Serialize)]
+struct Ways {
     /// Whether who forgot the password can have a letter.
     recovers: bool,
     /// Whether everybody can make an account.
     signs_up: bool,
     /// Whether a code by mail would do.
     by_letter: bool,
-    /// What asks for a passkey, where anybody can have one.
-    passkeys: Option<PasskeysAsked>,
-    csrf_token: String,
-    username: String,
 }
 
 /// What asks for a passkey.
@@ -201,9 +207,11 @@ impl Desk {
         switching: bool,
     ) -> Result<Shown, InteractionError> {
         let mut page = LoginPage {
-            recovers: self.by_letter.recovery.is_on(),
-            signs_up: self.by_letter.sign_up.is_open(),
-            by_letter: self.login.takes_letters(),
+            ways: Ways {
+                recovers: self.by_letter.recovery.is_on(),
+                signs_up: self.by_letter.sign_up.is_open(),
+                by_letter: self.login.takes_letters(),
+            },
             passkeys: self
                 .login
                 .takes_passkeys()
@@ -213,23 +221,9 @@ impl Desk {
         };
         match purpose {
             Purpose::Own(next) => {
-                page.reason = match next {
-                    Next::Approvals => Some("approvals"),
-                    Next::Device(_) => Some("device"),
-                    Next::Account
-                    | Next::Apps
-                    | Next::Log
-                    | Next::Password
-                    | Next::Profile
-                    | Next::Rulebooks
-                    | Next::Rules(..)
-                    | Next::Sessions => None,
-                    Next::Passkeys | Next::SecondStep | Next::Security => {
-                        visit.session.as_ref().map(|_| "again")
-                    }
-                };
+                page.reason = own_reason(&next, visit.session.is_some());
                 // What is changed there takes more than a letter.
-                page.by_letter &= page.reason != Some("again");
+                page.ways.by_letter &= page.reason != Some("again");
                 if let Some(live) = visit.session.as_ref().filter(|_| page.reason == Some("again")) {
                     page.username = live.user.username.to_string();
                 }
@@ -242,7 +236,7 @@ impl Desk {
                         page.client = Some(login.client);
                         page.username = login.login_hint.unwrap_or_default();
                         page.reason = reason(login.reason);
-                        page.by_letter &= login.one_factor_will_do;
+                        page.ways.by_letter &= login.one_factor_will_do;
                     }
                     InteractionView::Consent(consent) if switching => {
                         page.client = Some(consent.login_name);
@@ -278,6 +272,26 @@ impl Desk {
     }
 }
 
+/// Why somebody is asked who opened a page of ours.
+const fn own_reason(next: &Next, is_signed_in: bool) -> Option<&'static str> {
+    match next {
+        Next::Approvals => Some("approvals"),
+        Next::Device(_) => Some("device"),
+        Next::Passkeys | Next::SecondStep | Next::Security if is_signed_in => Some("again"),
+        Next::Account
+        | Next::Apps
+        | Next::Log
+        | Next::Passkeys
+        | Next::Password
+        | Next::Profile
+        | Next::Rulebooks
+        | Next::Rules(..)
+        | Next::SecondStep
+        | Next::Security
+        | Next::Sessions => None,
+    }
+}
+
 const fn reason(reason: LoginReason) -> Option<&'static str> {
     match reason {
         LoginReason::ChooseAccount => Some("choose_account"),
@@ -308,14 +322,10 @@ pub(super) fn samples() -> Vec<impl Page> {
     {
         samples.push(LoginPage { reason: reason(why), ..asked() });
     }
-    samples.push(LoginPage { recovers: true, signs_up: true, by_letter: true, ..asked() });
-    samples.push(LoginPage {
-        by_letter: true,
-        client: None,
-        interaction: None,
-        next: Some("log".to_owned()),
-        ..asked()
-    });
+    let ways = |is_open| Ways { recovers: is_open, signs_up: is_open, by_letter: true };
+    samples.push(LoginPage { ways: ways(true), ..asked() });
+    let next = Some("log".to_owned());
+    samples.push(LoginPage { ways: ways(false), next, interaction: None, client: None, ..asked() });
     samples.extend(["passkey", "passkey_late"].map(|problem| LoginPage {
         problem: Some(problem),
         passkeys: passkeys(true),

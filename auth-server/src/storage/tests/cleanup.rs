@@ -4,6 +4,7 @@ use rstest::rstest;
 
 use super::ciba_requests::request;
 use super::invitations::invitation;
+use super::letter_sign_ins::waiting;
 use super::support::{Backend, Fixture, scopes};
 use crate::domain::backchannel::NoticeState;
 use crate::domain::clock::Timestamp;
@@ -20,7 +21,9 @@ use crate::storage::leases::Lease;
 use crate::storage::mail_outbox::{self, NewLetter};
 use crate::storage::refresh_tokens::{self, NewRefreshToken};
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{ciba_requests, grants, interactions, invitations, jobs, logout_notices, sessions};
+use crate::storage::{
+    ciba_requests, grants, interactions, invitations, jobs, letter_sign_ins, logout_notices, sessions,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -94,6 +97,7 @@ async fn fill(fixture: &Fixture) -> Grant {
                 invitations::insert(tx, &invited, &code).await?;
                 refresh_tokens::insert(tx, &token).await?;
                 single_use::issue(tx, Purpose::AuthorizationCode, &code, &1, end).await?;
+                letter_sign_ins::insert(tx, &waiting(code, None, now)).await?;
                 tx.revoke(Revocation::of_token("jti", end));
                 assert!(jobs::insert(tx, &job, "x", "{}", now).await?);
                 mail_outbox::insert(tx, &letter, LetterState::Waiting).await?;
@@ -134,10 +138,10 @@ async fn what_has_ended_goes_and_what_has_not_stays(#[case] backend: Backend) {
             gone
         }
     };
-    assert_eq!(gone(end).await, [0; 11]);
+    assert_eq!(gone(end).await, [0; 12]);
     // In the order of the list; the session lives for a day.
-    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(gone(end.plus(HOUR)).await, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1]);
+    assert_eq!(gone(day).await, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[rstest]
