@@ -106,3 +106,42 @@ async fn release_forgotten(store: &Store, before: Timestamp) -> Result<(), Store
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::Sessions;
+    use crate::storage::single_use::{self, Purpose};
+    use crate::storage::tests::support::{Backend, Fixture};
+
+    /// A flow may begin with a handle in its last moment, and cannot end without it.
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn a_handle_is_kept_as_long_as_the_longest_flow_that_began_with_it(#[case] backend: Backend) {
+        let schema = serde_json::to_value(schemars::schema_for!(Sessions)).unwrap();
+        let longest = schema.pointer("/properties/interaction_ttl_mins/maximum").and_then(Value::as_u64);
+        let longest = Duration::from_mins(longest.unwrap());
+        let fixture = Fixture::new(backend).await;
+        let (handle, ends) = (fixture.digest(), fixture.now().plus(Duration::from_mins(1)));
+        let purpose = Purpose::PushedRequest;
+        fixture
+            .write(move |tx| {
+                Box::pin(async move { single_use::issue(tx, purpose, &handle, &"request", ends).await })
+            })
+            .await;
+        let began = fixture.now();
+        let is_kept = async || {
+            let mut tx = fixture.read().await;
+            single_use::find::<String>(&mut tx, purpose, &handle, began).await.unwrap().is_some()
+        };
+        run(&fixture.store, ends.plus(longest), 30).await.unwrap();
+        assert!(is_kept().await);
+        run(&fixture.store, ends.plus(longest * 2), 30).await.unwrap();
+        assert!(!is_kept().await, "and not for ever");
+    }
+}

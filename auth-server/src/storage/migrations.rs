@@ -179,6 +179,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/sqlite/0027_confirmed_addresses_first.sql"),
     },
     Migration {
+        number: 28,
+        name: "pushed_requests_of_flows",
+        postgres: include_str!("../../../migrations/postgres/0028_pushed_requests_of_flows.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0028_pushed_requests_of_flows.sql"),
+    },
+    Migration {
         number: 29,
         name: "letter_sign_ins",
         postgres: include_str!("../../../migrations/postgres/0029_letter_sign_ins.sql"),

@@ -14,11 +14,11 @@ use crate::storage::sessions::{self, SentWith};
 use crate::storage::single_use::{self, Purpose};
 use crate::storage::{Store, StoreError, Unique};
 
-const TTL: Duration = Duration::from_mins(1);
-const USED: StoreError = StoreError::Conflict(Unique::Once);
+pub(super) const TTL: Duration = Duration::from_mins(1);
+pub(super) const USED: StoreError = StoreError::Conflict(Unique::Once);
 
 /// Issues a code for a handle.
-async fn issue_for(
+pub(super) async fn issue_for(
     store: &Store,
     code: Digest32,
     payload: &CodePayload,

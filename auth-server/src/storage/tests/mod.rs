@@ -16,6 +16,7 @@ mod handles;
 mod inventories;
 mod invitations;
 mod jobs;
+mod kept_handles;
 mod letter_sign_ins;
 mod logout_notices;
 mod mail_outbox;
