@@ -142,6 +142,7 @@ mod rfc9101;
 mod rfc9126;
 #[cfg(test)]
 mod rfc9126_audience;
+mod rfc9126_handles;
 #[cfg(test)]
 mod rfc9207;
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use portcullis_tests::agent::Answer;
-use portcullis_tests::authorize::{AuthorizeRequest, Callback};
+use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::markup::text_of;
 use portcullis_tests::registered::Registered;
@@ -14,18 +13,18 @@ use serde_json::json;
 
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 
-async fn push(server: &TestServer, client: &Registered, request: &AuthorizeRequest) -> Answer {
+pub(super) async fn push(server: &TestServer, client: &Registered, request: &AuthorizeRequest) -> Answer {
     server.machine.post_as(client, "/par", &request.fields_without("client_id")).await
 }
 
 /// The handle of a request that is accepted.
-async fn handle(server: &TestServer, client: &Registered, request: &AuthorizeRequest) -> String {
+pub(super) async fn handle(server: &TestServer, client: &Registered, request: &AuthorizeRequest) -> String {
     let answer = push(server, client, request).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.member("request_uri")
 }
 
-fn brought(client: &Registered, handle: &str) -> String {
+pub(super) fn brought(client: &Registered, handle: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("client_id", &client.id).append_pair("request_uri", handle);
     format!("/authorize?{}", query.finish())
@@ -133,89 +132,33 @@ async fn section_4_a_handle_counts_once_for_its_client_and_for_a_minute(
     let (shop, forum) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
     let request = AuthorizeRequest::of(&shop);
     let used = handle(&server, &shop, &request).await;
-    server.visitor().walk(&brought(&shop, &used), &ada).await;
+    server.visitor().walk(&brought(&shop, &used), &ada).await.code();
     let foreign = handle(&server, &shop, &request).await;
     let late = handle(&server, &shop, &request).await;
-    let answer = server.visitor().open(&brought(&forum, &foreign)).await;
-    assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "of another client");
-    assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"));
-    server.wait(Duration::from_mins(1));
-    for (handle, why) in [(&used, "used"), (&foreign, "spent in vain"), (&late, "expired")] {
-        let answer = server.visitor().open(&brought(&shop, handle)).await;
-        assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");
-        assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"), "{why}");
-        assert_eq!(text_of(&answer.text(), "parameter").as_deref(), Some("request_uri"), "{why}");
-        assert!(!answer.text().contains(handle.as_str()), "{why}: nothing is echoed");
+    let (mut stranger, mut visitor) = (server.visitor(), server.visitor());
+    visitor.sign_in(&ada).await;
+    for browser in [&mut stranger, &mut visitor] {
+        let answer = browser.open(&brought(&forum, &foreign)).await;
+        assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "of another client");
+        assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"));
     }
-}
-
-/// A code in a live session is issued by the statement that spends the handle; whatever else comes of a request, its handle is spent.
-#[rstest]
-#[tokio::test]
-async fn section_7_3_a_handle_is_spent_whatever_comes_of_it(#[values(Sqlite, Postgres)] database: Database) {
-    let server = TestServer::start_on(database).await;
-    let ada = server.admin.user("ada").await;
-    let (shop, forum) = (server.admin.web_client(&[]).await, server.admin.web_client(&[]).await);
-    let mut visitor = server.visitor();
-    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await.code();
-    let mut stranger = server.visitor();
-    let asking = AuthorizeRequest::of;
-    for (request, client, lives, what) in [
-        (asking(&shop), &shop, true, "a code"),
-        (asking(&shop).with("prompt", "login"), &shop, true, "another sign-in"),
-        (asking(&shop).with("prompt", "consent"), &shop, true, "a question"),
-        (asking(&forum), &forum, true, "a question of a client that is new"),
-        (asking(&forum).with("prompt", "none"), &forum, true, "consent_required"),
-        (asking(&shop), &shop, false, "a sign-in"),
-        (asking(&shop).with("prompt", "none"), &shop, false, "login_required"),
-    ] {
-        let path = brought(client, &handle(&server, client, &request).await);
-        let browser = if lives { &mut visitor } else { &mut stranger };
-        let first = browser.open(&path).await;
-        assert!(first.status.is_redirection() || first.status == 200, "{what}: {}", first.status);
-        for browser in [&mut visitor, &mut stranger] {
-            let again = browser.open(&path).await;
-            assert_eq!((again.status.as_u16(), again.location()), (400, None), "{what}: {}", again.url);
-            assert!(again.text().contains("request_uri"), "{what}");
+    // Whoever shows it for another client takes it from nobody.
+    stranger.walk(&brought(&shop, &foreign), &ada).await.code();
+    server.wait(Duration::from_secs(59));
+    assert_eq!(server.visitor().open(&brought(&shop, &late)).await.status, 200, "to the sign-in");
+    server.wait(Duration::from_secs(1));
+    for (handle, why) in [(&used, "used"), (&foreign, "used"), (&late, "expired")] {
+        for browser in [&mut stranger, &mut visitor, &mut server.visitor()] {
+            let answer = browser.open(&brought(&shop, handle)).await;
+            assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{why}");
+            assert_eq!(
+                text_of(&answer.text(), "error-code").as_deref(),
+                Some("invalid_request_uri"),
+                "{why}"
+            );
+            assert_eq!(text_of(&answer.text(), "parameter").as_deref(), Some("request_uri"), "{why}");
+            assert!(!answer.text().contains(handle.as_str()), "{why}: nothing is echoed");
         }
-    }
-    // Of another client, in a live session too.
-    let foreign = handle(&server, &shop, &asking(&shop)).await;
-    assert_eq!(visitor.open(&brought(&forum, &foreign)).await.status, 400);
-    assert_eq!(visitor.open(&brought(&shop, &foreign)).await.status, 400, "spent in vain");
-    // And one that has expired.
-    let late = handle(&server, &shop, &asking(&shop)).await;
-    server.wait(Duration::from_mins(1));
-    assert_eq!(visitor.open(&brought(&shop, &late)).await.status, 400);
-}
-
-/// At two replicas.
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn section_7_3_of_many_uses_at_once_in_a_live_session_one_gets_a_code(
-    #[values(Sqlite, Postgres)] database: Database,
-) {
-    let server = TestServer::start_on(database).await;
-    let ada = server.admin.user("ada").await;
-    let shop = server.admin.web_client(&[]).await;
-    let replicas = [&server, &server.replica().await];
-    let mut visitor = server.visitor();
-    visitor.authorize(&AuthorizeRequest::of(&shop), &ada).await.code();
-    for _ in 0..3 {
-        let request = AuthorizeRequest::of(&shop);
-        let path = &brought(&shop, &handle(&server, &shop, &request).await);
-        let uses = (0..16).map(|number| {
-            let mut visitor = visitor.moved_to(&replicas[number % 2].machine.url(""));
-            async move { visitor.open(path).await }
-        });
-        let answers = join_all(uses).await;
-        let codes: Vec<Callback> =
-            answers.iter().filter_map(Answer::location).map(|at| Callback::of(&at)).collect();
-        let refused = answers.iter().filter(|answer| answer.status == 400).count();
-        let [callback] = codes.as_slice() else { panic!("{} codes: {answers:?}", codes.len()) };
-        assert_eq!(refused, 15);
-        let tokens = server.machine.redeem(&shop, &request, callback).await;
-        assert_eq!(tokens.status, 200, "{}", tokens.text());
     }
 }
 
@@ -335,6 +278,12 @@ async fn section_7_1_what_clients_without_a_secret_push_from_one_network_is_limi
     // What was counted when it was pushed is not counted again when somebody comes with it.
     server.wait(Duration::from_secs(20));
     let pushed = push(&server, &app, &AuthorizeRequest::of(&app)).await.member("request_uri");
+    let page = server.visitor().open(&brought(&app, &pushed)).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    // Who comes back with it is: each time is a row, too.
+    let again = server.visitor().open(&brought(&app, &pushed)).await;
+    assert_eq!((again.status.as_u16(), again.header("retry-after")), (429, "20"), "{}", again.text());
+    server.wait(Duration::from_secs(20));
     let page = server.visitor().open(&brought(&app, &pushed)).await;
     assert_eq!(page.status, 200, "{}", page.text());
 }

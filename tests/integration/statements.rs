@@ -224,3 +224,23 @@ async fn a_machine_that_signs_takes_one_statement(
     let (taken, tokens) = scene.taken(party.post(&scene.server, "/token", &fields)).await;
     assert_eq!((taken, tokens.status.as_u16()), (1, 200), "{}", tokens.text());
 }
+
+/// Opening a request that was pushed writes nothing but the flow, if there has to be one.
+#[rstest]
+#[tokio::test]
+async fn opening_a_pushed_request_takes_two_statements_whoever_comes_and_how_often(
+    #[values(Sqlite, Postgres)] database: Database,
+    #[values(Way::Public, Way::Secret, Way::SigningByProfile)] way: Way,
+) {
+    let scene = Scene::set(database).await;
+    let party = scene.party(way).await;
+    let mut visitor = scene.signed_in(&party).await;
+    let mut stranger = scene.server.visitor();
+    let path = party.pushed(&scene.server, &wanted(&party).with("prompt", "consent")).await;
+    for _ in 0..2 {
+        for browser in [&mut visitor, &mut stranger] {
+            let (taken, answer) = scene.taken(browser.get(&path)).await;
+            assert_eq!((taken, answer.status.as_u16()), (2, 303), "{}", answer.text());
+        }
+    }
+}

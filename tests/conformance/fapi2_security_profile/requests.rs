@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use portcullis_tests::authorize::random_text;
-use portcullis_tests::database::Database::{self, Postgres, Sqlite};
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt;
+use portcullis_tests::markup::text_of;
+use portcullis_tests::visitor::{login_form, the_form};
 use reqwest::Method;
 use rstest::rstest;
 
@@ -130,6 +132,35 @@ async fn section_5_3_2_2_a_handle_lives_for_less_than_ten_minutes(
     bank.server.wait(Duration::from_secs(599));
     let late = bank.server.visitor().open(&bank.brought(&handle)).await;
     assert_eq!((late.status.as_u16(), late.location()), (400, None));
+}
+
+/// The third note: a page that is loaded again, or by a program that looks at links, ends no sign-in. The suite tries it
+/// (`..-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds`), and that nothing comes of it afterwards.
+#[rstest]
+#[tokio::test]
+async fn section_5_3_2_2_a_handle_may_be_opened_again_until_somebody_decides(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let bank = Bank::on(database).await;
+    let request = bank.request();
+    let path = bank.pushed(&request).await;
+    let [mut hers, mut other] = [bank.server.visitor(), bank.server.visitor()];
+    for _ in 0..3 {
+        the_form(&hers.open(&path).await, "login");
+    }
+    let left = other.open(&path).await;
+    let callback = hers.walk(&path, &bank.ada).await;
+    assert_eq!(callback.get("state"), request.get("state"));
+    let tokens = bank.post("/token", &redemption(&request, &callback)).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    let sent = other.submit(&login_form(&left, &bank.ada.username, &bank.ada.password)).await;
+    let late = other.follow(sent).await;
+    assert_eq!((late.status.as_u16(), late.location()), (410, None), "{}", late.text());
+    for browser in [&mut hers, &mut other, &mut bank.server.visitor()] {
+        let answer = browser.open(&path).await;
+        assert_eq!((answer.status.as_u16(), answer.location()), (400, None), "{}", answer.url);
+        assert_eq!(text_of(&answer.text(), "error-code").as_deref(), Some("invalid_request_uri"));
+    }
 }
 
 #[rstest]

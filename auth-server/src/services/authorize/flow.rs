@@ -213,7 +213,6 @@ impl AuthorizeService {
         flow: Flow<'_>,
         asked: Option<SessionId>,
     ) -> Result<InteractionId, InteractionError> {
-        self.spend(&flow).await?;
         if let Some(interaction) = flow.interaction {
             let id = interaction.id.clone();
             if let Some(session) = asked.filter(|session| interaction.session.as_ref() != Some(session)) {
@@ -228,16 +227,24 @@ impl AuthorizeService {
             return Ok(id);
         }
         // What a client without a secret pushed was counted then.
-        let is_counted = flow.way != Way::Front && flow.client.authentication.method == AuthMethod::None;
-        if !is_counted {
-            self.limits
-                .admit(flow.visit.address)
-                .map_err(|retry_after| InteractionError::Throttled { retry_after })?;
-        }
+        let was_counted = flow.client.authentication.method == AuthMethod::None;
+        let handle = flow.way.handle().copied();
+        let admitted = match &handle {
+            Some(handle) if was_counted => self.limits.admit_counted(handle, flow.visit.address),
+            Some(_) | None => self.limits.admit(flow.visit.address),
+        };
+        admitted.map_err(|retry_after| InteractionError::Throttled { retry_after })?;
         let interaction = self.new_interaction(&flow, asked)?;
         let id = interaction.id.clone();
         self.store
-            .write(move |tx| Box::pin(async move { interactions::insert(tx, &interaction).await }))
+            .write(move |tx| {
+                Box::pin(async move {
+                    match &handle {
+                        None => interactions::insert(tx, &interaction).await,
+                        Some(handle) => interactions::insert_pushed(tx, &interaction, handle).await,
+                    }
+                })
+            })
             .await?;
         Ok(id)
     }
@@ -259,7 +266,7 @@ impl AuthorizeService {
         })
     }
 
-    /// Tells the client why it gets nothing, and ends the interaction.
+    /// Tells the client why it gets nothing, and ends the interaction. It is an answer, so it spends what was pushed.
     async fn refuse(
         &self,
         flow: Flow<'_>,
@@ -288,7 +295,7 @@ impl AuthorizeService {
     }
 
     /// Issues the code. The interaction ends in the same transaction, so one interaction buys one code; and so does one pushed request,
-    /// whose handle is spent by the statement that stores the code.
+    /// whose handle is spent by the statement that ends the interaction, or that stores the code where there is none.
     async fn finish(
         &self,
         flow: &Flow<'_>,
@@ -376,7 +383,7 @@ async fn issue(
     }
 }
 
-/// Ends an interaction; of two requests that try, one succeeds.
+/// Ends an interaction; of two requests that try, one succeeds, and so of two interactions that keep one pushed request.
 async fn end(tx: &mut Tx, id: &InteractionId, now: Timestamp) -> Result<(), InteractionError> {
     if interactions::finish(tx, id, now).await? { Ok(()) } else { Err(InteractionError::Finished) }
 }

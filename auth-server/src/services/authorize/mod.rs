@@ -38,6 +38,7 @@ use crate::services::authorize::limits::FlowLimits;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{AuthorizeRequest, ReturnAddress};
 use crate::services::authorize::respond::{Recipient, Reply, Responder};
+use crate::services::authorize::way::Way;
 use crate::services::client_auth::limits::ClientLimits;
 use crate::services::client_keys::ClientKeys;
 use crate::services::details::{self, DetailsError};
@@ -292,7 +293,7 @@ impl AuthorizeService {
             |client: &Arc<Client>| client.is_enabled() && client.redirect_for(&request.address.uri).is_some();
         let client = self.store.client(&request.client).await?.filter(still_goes);
         let client = client.ok_or(InteractionError::Unknown)?;
-        Ok(Flow { interaction: Some(interaction), ..Flow::of(request, client, visit) })
+        Ok(Flow { interaction: Some(interaction), way: Way::Kept, ..Flow::of(request, client, visit) })
     }
 
     async fn checked(

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
+
 use crate::domain::client::Client;
-use crate::domain::clock::Timestamp;
 use crate::domain::oauth_error::OAuthErrorCode;
 use crate::domain::parameters::{Parameters, ParametersError};
-use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
+use crate::domain::secret::{OpaqueToken, TokenKind};
 use crate::services::authorize::flow::Flow;
 use crate::services::authorize::refusal::{PageError, RequestError};
 use crate::services::authorize::request::{self, AuthorizeRequest};
@@ -178,11 +179,10 @@ impl AuthorizeService {
         Ok(PushedRequest { request_uri: format!("{URN}{}", token.expose()), expires_in })
     }
 
-    /// Takes the request that a handle stands for, once (RFC 9126 §4). Only the client that pushed it can: for any other the
-    /// handle is spent in vain.
+    /// Finds the request that a handle stands for (RFC 9126 §4). Only the client that pushed it can use it.
     ///
-    /// A request that was read beside the session comes with its handle, which is still to be spent: a code that is issued at once
-    /// spends it, and so does whatever else comes of the request.
+    /// Whoever shows a handle spends nothing by that: a page may be loaded again, or by a program that looks at links, and anybody may
+    /// have seen the address. It is spent by whoever gets an answer first. The request may have been read beside the session.
     pub(super) async fn pushed(
         &self,
         handle: &OpaqueToken,
@@ -193,30 +193,26 @@ impl AuthorizeService {
         let waiting = visit.session.as_ref().and_then(|live| live.waiting.as_ref());
         let waiting = waiting.filter(|waiting| waiting.handle == digest);
         let read = waiting.and_then(|waiting| serde_json::from_str(&waiting.request).ok());
-        if let Some(Ok(request)) = read.map(|request| taken(request, client)) {
-            return Ok((request, Way::Unspent(digest)));
-        }
-        let request = self.consumed(&digest, visit.now).await?.ok_or(PageError::HandleUnknown)?;
-        Ok((taken(request, client)?, Way::Spent))
+        let found = match read {
+            Some(request) => Some(request),
+            None => {
+                let mut tx = self.store.read().await?;
+                single_use::find(&mut tx, Purpose::PushedRequest, &digest, visit.now).await?
+            }
+        };
+        let request = taken(found.ok_or(PageError::HandleUnknown)?, client)?;
+        Ok((request, Way::Pushed(digest)))
     }
 
-    /// Spends the handle of a flow that needs more than a code, if it is not spent yet.
+    /// Spends the handle of a request that is answered by an error before anybody was asked anything.
     pub(super) async fn spend(&self, flow: &Flow<'_>) -> Result<(), StoreError> {
-        let Some(handle) = flow.way.handle() else { return Ok(()) };
-        let spent = self.consumed(handle, flow.visit.now).await?;
-        spent.map(drop).ok_or(StoreError::Conflict(Unique::Once))
-    }
-
-    async fn consumed(
-        &self,
-        handle: &Digest32,
-        now: Timestamp,
-    ) -> Result<Option<AuthorizeRequest>, StoreError> {
-        let digest = *handle;
+        let Some(digest) = flow.way.handle().copied() else { return Ok(()) };
+        let now = flow.visit.now;
         let work = self.store.write(move |tx| {
-            Box::pin(async move { single_use::consume(tx, Purpose::PushedRequest, &digest, now).await })
+            let purpose = Purpose::PushedRequest;
+            Box::pin(async move { single_use::consume::<IgnoredAny>(tx, purpose, &digest, now).await })
         });
-        work.await
+        work.await?.map(drop).ok_or(StoreError::Conflict(Unique::Once))
     }
 }
 

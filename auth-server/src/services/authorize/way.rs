@@ -7,18 +7,18 @@ use crate::domain::secret::Digest32;
 pub(super) enum Way {
     /// By the browser.
     Front,
-    /// Pushed; what stood for it is spent.
-    Spent,
-    /// Pushed; what stands for it is still to be spent.
-    Unspent(Digest32),
+    /// Out of an interaction. If it was pushed, its handle is spent as the interaction ends.
+    Kept,
+    /// Pushed, by this handle.
+    Pushed(Digest32),
 }
 
 impl Way {
-    /// What is still to be spent.
+    /// What the answer has to spend.
     pub(super) const fn handle(&self) -> Option<&Digest32> {
         match self {
-            Self::Front | Self::Spent => None,
-            Self::Unspent(handle) => Some(handle),
+            Self::Front | Self::Kept => None,
+            Self::Pushed(handle) => Some(handle),
         }
     }
 }
