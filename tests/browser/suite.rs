@@ -142,6 +142,38 @@ async fn assert_nobody_is_signed_in(scene: &Scene, browser: &Browser, client: &R
     assert_eq!(scene.suite.callback_of(silent.get("state")).get("error"), "login_required");
 }
 
+/// fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds: the address is opened, left, and opened
+/// again. Once somebody was let in, it leads nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_with_a_pushed_request_is_opened_again_until_somebody_signed_in() {
+    let scene = Box::pin(Scene::start()).await;
+    let browser = simple_browser().await;
+    let client = register(&scene, "client_secret_basic").await;
+    let first = request(&client);
+    let secret = client.secret.clone().unwrap_or_default();
+    let push = scene.post("/par").header("authorization", basic(&client.id, &secret));
+    let pushed = Answer::to(push.form(&first.fields_without("client_id"))).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", &client.id)
+        .append_pair("request_uri", &pushed.member("request_uri"))
+        .finish();
+    let address = format!("{}/authorize?{query}", scene.issuer);
+    for _ in 0..2 {
+        browser.open(&address).await;
+        browser.wait_for("login").await;
+    }
+    browser.run(&json!([sign_in(), consent("consent-approve"), callback()]).to_string()).await;
+    let tokens = redeem(&scene, &client, first.get("state"), "client_secret_basic").await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    browser.open(&address).await;
+    let at = format!("{}/authorize*", scene.issuer);
+    let used =
+        words("used", &at, &["This sign-in link is not valid", "request_uri", "or was used, or has expired"]);
+    browser.run(&used.to_string()).await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_signs_out_without_a_way_back_stays_on_a_page_that_says_so() {
     let scene = Box::pin(Scene::start()).await;
