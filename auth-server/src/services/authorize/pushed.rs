@@ -193,12 +193,11 @@ impl AuthorizeService {
         let waiting = visit.session.as_ref().and_then(|live| live.waiting.as_ref());
         let waiting = waiting.filter(|waiting| waiting.handle == digest);
         let read = waiting.and_then(|waiting| serde_json::from_str(&waiting.request).ok());
-        let found = match read {
-            Some(request) => Some(request),
-            None => {
-                let mut tx = self.store.read().await?;
-                single_use::find(&mut tx, Purpose::PushedRequest, &digest, visit.now).await?
-            }
+        let found = if read.is_some() {
+            read
+        } else {
+            let mut tx = self.store.read().await?;
+            single_use::find(&mut tx, Purpose::PushedRequest, &digest, visit.now).await?
         };
         let request = taken(found.ok_or(PageError::HandleUnknown)?, client)?;
         Ok((request, Way::Pushed(digest)))
