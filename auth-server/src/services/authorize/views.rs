@@ -76,7 +76,7 @@ impl AuthorizeService {
     ) -> Result<LoginView, StoreError> {
         let is_stranger = flow.client.id.document().is_none() && self.is_stranger(&flow.client).await?;
         let login_hint = flow.request.wishes.login_hint.clone();
-        let one_factor_will_do = !flow.request.wishes.forbid(Acr::OneFactor);
+        let one_factor_will_do = !flow.request.forbids(Acr::OneFactor);
         Ok(LoginView { client: flow.login_name(is_stranger), login_hint, reason, one_factor_will_do })
     }
 
