@@ -191,10 +191,16 @@ async fn section_2_each_address_is_one_of_an_endpoint_and_there_is_none_beside(
         assert_eq!(refused.status, 404, "{}", refused.text());
     }
     if setup == Setup::Closed {
-        let bank = told.server.admin.bank().await;
+        // From a time when both were on.
+        let open = |config: &mut Config| {
+            config.protocol.device_grant = true;
+            config.protocol.ciba_grant = true;
+        };
+        let before = told.server.replica_with(open).await;
+        let bank = before.admin.bank().await;
         let started = machine.start(&bank, &[("scope", "openid"), ("login_hint", "ada")]).await;
         assert_eq!((started.status.as_u16(), &*started.error()), (400, "unsupported_grant_type"));
-        let television = told.server.admin.device_client("openid", &[]).await;
+        let television = before.admin.device_client("openid", &[]).await;
         let codes = machine.post_as(&television, "/device_authorization", &[("scope", "openid")]).await;
         assert_eq!((codes.status.as_u16(), &*codes.error()), (400, "unsupported_grant_type"));
     }

@@ -303,12 +303,14 @@ async fn section_4_the_metadata_name_the_endpoint_as_long_as_it_is_on(
     #[values(Sqlite, Postgres)] database: Database,
     #[values(false, true)] on: bool,
 ) {
-    let server = TestServer::start_with(database, |config| config.protocol.ciba_grant = on).await;
+    let before = TestServer::start_on(database).await;
+    let bank = before.admin.bank().await;
+    let server =
+        if on { before } else { before.replica_with(|config| config.protocol.ciba_grant = false).await };
     let ada = server.admin.user("ada").await;
     let metadata = server.machine.get("/.well-known/openid-configuration").await.json();
     let has = metadata["grant_types_supported"].as_array().unwrap().contains(&json!(CIBA));
     assert_eq!(has, on);
-    let bank = server.admin.bank().await;
     let answer = server.machine.start(&bank, ADA).await;
     if on {
         assert_eq!(metadata["backchannel_authentication_endpoint"], server.machine.url("/bc-authorize"));

@@ -298,16 +298,26 @@ async fn section_4_the_metadata_name_the_endpoint_as_long_as_it_is_on(
     #[values(Sqlite, Postgres)] database: Database,
     #[values(false, true)] on: bool,
 ) {
-    let server = TestServer::start_with(database, |config| config.protocol.device_grant = on).await;
+    let before = TestServer::start_on(database).await;
+    let television = before.admin.device_client(MAY, &[]).await;
+    let server =
+        if on { before } else { before.replica_with(|config| config.protocol.device_grant = false).await };
     let metadata = server.machine.get("/.well-known/oauth-authorization-server").await.json();
     let grants = metadata["grant_types_supported"].as_array().unwrap().clone();
     assert_eq!(grants.contains(&json!(DEVICE_CODE)), on);
-    let television = server.admin.device_client(MAY, &[]).await;
     let answer = server.machine.post_as(&television, "/device_authorization", ASKED).await;
+    let made = json!({ "name": "New", "preset": "device", "scopes": MAY });
+    let made = server.admin.send(Method::POST, "/clients", &made).await;
+    let path = format!("/clients/{}", television.id);
+    let change = server.admin.request(Method::PUT, &path).await.header("if-match", "*");
+    let kept = json!({ "name": "Old", "preset": "device", "scopes": MAY });
+    assert_eq!(Answer::to(change.json(&kept)).await.status, 200, "what there was can be changed");
     if on {
+        assert_eq!(made.status, 201, "{}", made.text());
         assert_eq!(metadata["device_authorization_endpoint"], server.machine.url("/device_authorization"));
         assert_eq!(answer.status, 200, "{}", answer.text());
     } else {
+        assert!(made.status == 422 && made.text().contains("\"/preset\""), "{}", made.text());
         assert_eq!(metadata["device_authorization_endpoint"], json!(null));
         assert_eq!(refusal(&answer), said("unsupported_grant_type"));
         let code =

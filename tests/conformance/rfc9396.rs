@@ -381,8 +381,9 @@ async fn section_2_1_a_type_is_registered_with_a_schema_that_is_bounded(
 #[tokio::test]
 async fn section_3_a_device_cannot_ask_in_detail_and_is_told(#[values(Sqlite, Postgres)] database: Database) {
     let world = World::on(database).await;
-    let television = json!({ "name": "TV", "preset": "device", "scopes": "openid", "apis": [world.bank.id],
-        "options": { "authorization_details_types": ["account"] } });
+    let options = json!({ "authorization_details_types": ["account"], "protocol": { "device_grant": true } });
+    let television = json!({ "name": "TV", "preset": "native", "redirect_uris": ["http://127.0.0.1/cb"],
+        "scopes": "openid", "apis": [world.bank.id], "options": options });
     let television = world.server.admin.client(television).await;
     let asked = json!([account(&["list"])]).to_string();
     let fields = [("scope", "openid"), ("authorization_details", &*asked)];

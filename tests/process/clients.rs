@@ -52,7 +52,7 @@ fn shop(api: &str) -> Value {
                 "require_pkce": true, "assertion_audience": "endpoint",
                 "authorization_signed_response_alg": "ES256", "introspection_signed_response_alg": "EdDSA",
                 "backchannel_logout_uri": "https://shop.example/gone", "backchannel_logout_session_required": true,
-                "device_grant": true, "dpop_bound_access_tokens": true, "userinfo_signed_response_alg": "RS256",
+                "device_grant": true, "dpop_bound_access_tokens": false, "userinfo_signed_response_alg": "RS256",
                 "token_exchange": { "apis": [api], "impersonation": true }, "subject_type": "public",
                 "initiate_login_uri": "https://shop.example/begin", "assertion_issuers": [],
                 "request_object_signing_alg": "EdDSA", "default_max_age": null, "application_type": "web",
@@ -97,6 +97,7 @@ async fn what_is_shown_of_a_client_can_be_changed_and_sent_again(
     changed["name"] = json!("Store");
     changed["options"]["first_party"] = json!(false);
     changed["options"]["protocol"]["token_exchange"] = json!(null);
+    changed["options"]["protocol"]["dpop_bound_access_tokens"] = json!(true);
     let answer = fed(&place, &[&["--format", "json"][..], &update, &["-"]].concat(), &changed);
     let told: Value = serde_json::from_slice(&answer.stdout).unwrap_or_else(|_| panic!("{}", said(&answer)));
     assert_eq!(told, json!({ "client_id": id, "name": "Store", "state": "enabled" }));

@@ -101,6 +101,12 @@ impl TestServer {
         Self { admin: self.admin.at(&server.machine.url("")), server }
     }
 
+    /// The same with another configuration, as after a restart: for what was made while something was different.
+    pub async fn replica_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let server = Box::pin(self.server.replica_with(change)).await;
+        Self { admin: self.admin.at(&server.machine.url("")), server }
+    }
+
     /// Stops the server as an operator would, and waits until it has stopped.
     pub async fn stop(self) {
         Box::pin(self.server.stop()).await;
@@ -152,9 +158,15 @@ impl BareServer {
 
     /// See [`TestServer::replica`].
     async fn replica(&self) -> Self {
+        self.replica_with(|_| {}).await
+    }
+
+    /// See [`TestServer::replica_with`].
+    async fn replica_with(&self, change: impl FnOnce(&mut Config)) -> Self {
         let listener = free_port().await;
         let machine = Machine::new(&issuer_of(&listener));
-        let config = self.config.clone();
+        let mut config = self.config.clone();
+        change(&mut config);
         let (app, serving) =
             Box::pin(serve(Config::clone(&config), self.clock.clone(), listener.into())).await;
         let (issuer, clock, log) = (self.issuer.clone(), self.clock.clone(), self.log.clone());

@@ -147,7 +147,7 @@ fn people(ground: &Ground, owners: &Owners, policy: &AdminPolicy) -> People {
 /// those that come by themselves.
 fn programs(ground: &Ground, owners: &Owners) -> Programs {
     let Ground { config, entropy, outbound, store, .. } = ground;
-    let abilities = abilities(&config.server.tls);
+    let abilities = abilities(config);
     let clients =
         ClientService::new(store.clone(), entropy.clone(), owners.clone(), outbound.clone(), abilities);
     Programs { clients, registrations: RegistrationAdmin::new(store.clone(), entropy.clone()) }

@@ -1,6 +1,6 @@
 //! TLS without a proxy, and who vouches for certificates of clients.
 
-use crate::config::{CertificateSource, Tls as Settings};
+use crate::config::{CertificateSource, Config, Tls as Settings};
 use crate::http::tls::{Tls, TlsError};
 use crate::keys::certificate::authorities::{Authorities, AuthoritiesError};
 use crate::services::clients::authentication::Abilities;
@@ -45,8 +45,14 @@ pub(super) fn open(settings: &Settings, authorities: Option<&Authorities>) -> Re
     Ok(Spoken { first: Some(first), mtls })
 }
 
-/// What clients can prove here.
-pub(super) const fn abilities(settings: &Settings) -> Abilities {
+/// What clients can prove here, and what they may do at all.
+pub(super) fn abilities(config: &Config) -> Abilities {
+    let (settings, protocol) = (&config.server.tls, &config.protocol);
     let sees_certificates = settings.client_certificates.sees_any();
-    Abilities { sees_certificates, knows_authorities: sees_certificates && settings.client_ca.is_some() }
+    Abilities {
+        sees_certificates,
+        knows_authorities: sees_certificates && settings.client_ca.is_some(),
+        device_grant: protocol.device_grant.into(),
+        ciba_grant: protocol.ciba_grant.into(),
+    }
 }

@@ -270,6 +270,14 @@ impl Preset {
         }
     }
 
+    /// Whether such a client cannot keep a secret: it is on a person's device (RFC 6749 §2.1).
+    pub const fn is_public(self) -> bool {
+        match self {
+            Self::Device | Self::Native | Self::Spa => true,
+            Self::M2m | Self::Service | Self::Web => false,
+        }
+    }
+
     /// Where such a client is.
     pub const fn home(self) -> Home {
         match self {

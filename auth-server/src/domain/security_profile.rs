@@ -19,7 +19,7 @@ const LONGEST_CODE: Duration = Duration::from_mins(1);
 const LONGEST_HANDLE: Duration = Duration::from_secs(599);
 
 /// A set of rules that a client is held to beyond those that hold for every client.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecurityProfile {
     /// The FAPI 2.0 Security Profile.

@@ -25,7 +25,7 @@ pub(crate) enum AddressRefused {
 pub(crate) struct Rules(Arc<[AllowedTarget]>);
 
 impl Rules {
-    pub(super) fn new(allow: &[AllowedTarget]) -> Self {
+    pub(crate) fn new(allow: &[AllowedTarget]) -> Self {
         Self(allow.into())
     }
 

@@ -58,6 +58,11 @@ impl FieldErrors {
         errors
     }
 
+    /// Notes what was found elsewhere, but for what was known before.
+    pub fn add_new(&mut self, found: Self, known: &Self) {
+        self.0.extend(found.0.into_iter().filter(|error| !known.0.contains(error)));
+    }
+
     /// The wrong fields, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
         self.0.iter()

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::{self, Passwords, Records, SignUp};
+use crate::domain::ciba::CibaGrant;
+use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::clock::{Clock, Timestamp};
 use crate::domain::ids::{ApiId, RoleId, UserId};
 use crate::domain::issuer::Issuer;
@@ -44,8 +46,13 @@ use crate::storage::{Store, StoreOptions};
 /// When every trial begins.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// A server that finds out all that there is to find out.
-pub(crate) const ABLE: Abilities = Abilities { sees_certificates: true, knows_authorities: true };
+/// A server that finds out all that there is to find out, and gives every grant.
+pub(crate) const ABLE: Abilities = Abilities {
+    sees_certificates: true,
+    knows_authorities: true,
+    device_grant: DeviceGrant::Allowed,
+    ciba_grant: CibaGrant::Allowed,
+};
 
 /// The services over a database of their own that is gone when this is dropped.
 pub(crate) struct Trial {

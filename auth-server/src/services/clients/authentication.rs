@@ -2,8 +2,10 @@
 
 use url::Url;
 
+use crate::domain::ciba::CibaGrant;
 use crate::domain::client::{Client, KeySource, Preset};
 use crate::domain::client_authentication::{AuthMethod, CertificateName, ProofSettings};
+use crate::domain::client_protocol::DeviceGrant;
 use crate::domain::signing::SigningAlg;
 use crate::keys::certificate::name::DistinguishedName;
 use crate::keys::certificate::registered::registered;
@@ -33,13 +35,17 @@ pub struct AuthenticationForm {
     pub tls_client_auth_san_email: Option<String>,
 }
 
-/// What this server can find out about whoever connects to it.
-#[derive(Clone, Copy, Debug, Default)]
+/// What this server can find out about whoever connects to it, and which grants it gives at all.
+#[derive(Clone, Copy, Debug)]
 pub struct Abilities {
     /// Whether it sees certificates of clients.
     pub sees_certificates: bool,
     /// Whether it knows authorities that vouch for some.
     pub knows_authorities: bool,
+    /// Whether devices may ask for sign-ins.
+    pub device_grant: DeviceGrant,
+    /// Whether sign-ins may be started from behind.
+    pub ciba_grant: CibaGrant,
 }
 
 /// How the client will prove who it is.
@@ -57,11 +63,11 @@ impl AuthenticationForm {
         let named = self.token_endpoint_auth_method.as_deref().map(str::parse::<AuthMethod>).transpose();
         let named = errors.take(METHOD, named)?;
         match named {
-            Some(method) if is_public(preset) && method != AuthMethod::None => {
+            Some(method) if preset.is_public() && method != AuthMethod::None => {
                 let message = "a client on a person's device cannot keep anything that would prove who it is";
                 errors.refuse(METHOD, "contradiction", message);
             }
-            Some(AuthMethod::None) if !is_public(preset) && !vouched => {
+            Some(AuthMethod::None) if !preset.is_public() && !vouched => {
                 let message = "only the presets `device`, `spa` and `native`, and `m2m` with `assertion_issuers`, make clients that prove nothing";
                 errors.refuse(METHOD, "contradiction", message);
             }
@@ -164,14 +170,6 @@ pub(super) fn check(errors: &mut FieldErrors, client: &Client, abilities: Abilit
     {
         let pointer = "/options/protocol/tls_client_certificate_bound_access_tokens";
         errors.refuse(pointer, "contradiction", unseen);
-    }
-}
-
-/// Clients on a person's device cannot keep a secret (RFC 6749 §2.1).
-pub(super) const fn is_public(preset: Preset) -> bool {
-    match preset {
-        Preset::Device | Preset::Native | Preset::Spa => true,
-        Preset::M2m | Preset::Service | Preset::Web => false,
     }
 }
 

@@ -9,7 +9,8 @@ use crate::domain::signing::SigningAlg;
 use crate::outbound::Rules;
 use crate::services::fields::FieldErrors;
 
-const MODE: &str = "/options/protocol/backchannel_token_delivery_mode";
+/// Whether it starts any, and how it hears of decisions.
+pub(super) const MODE: &str = "/options/protocol/backchannel_token_delivery_mode";
 /// Where the client is told of decisions.
 pub(super) const ENDPOINT: &str = "/options/protocol/backchannel_client_notification_endpoint";
 /// What it signs its requests with.

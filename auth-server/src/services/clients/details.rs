@@ -1,6 +1,6 @@
 //! The types of details that a client may ask for.
 
-use crate::domain::client::Client;
+use crate::domain::client::{Client, Preset};
 use crate::domain::details::kind::DetailsTypeName;
 use crate::domain::ids::ApiId;
 use crate::services::clients::form::DETAILS_TYPES;
@@ -20,6 +20,14 @@ pub(super) async fn check(tx: &mut Tx, client: &Client, errors: &mut FieldErrors
         }
     }
     Ok(())
+}
+
+/// Refuses types of a client that has no request to ask for them in.
+pub(super) fn check_asks(errors: &mut FieldErrors, client: &Client) {
+    if client.settings.preset == Preset::Device && !client.settings.details_types.is_empty() {
+        let message = "a device cannot ask in detail: its requests say scopes alone";
+        errors.refuse(DETAILS_TYPES, "contradiction", message);
+    }
 }
 
 /// The types of a client that exist still and are of one of these APIs: who changes itself keeps what an administrator gave it there.

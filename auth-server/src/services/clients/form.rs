@@ -3,8 +3,8 @@
 //! A client is checked as a whole: a redirect URI on a machine client, or a browser application with a secret, is a
 //! mistake that no single field shows.
 
-use crate::domain::claims::SIGN_IN_SCOPES;
-use crate::domain::client::{ClientSettings, FirstParty, GrantType, Preset};
+use crate::domain::claims::{OPENID, PERSONAL, SIGN_IN_SCOPES};
+use crate::domain::client::{Client, ClientSettings, FirstParty, GrantType, Preset};
 use crate::domain::client_authentication::{AuthMethod, ClientKeys};
 use crate::domain::client_concessions::Concessions;
 use crate::domain::client_url::ClientUrl;
@@ -16,7 +16,7 @@ use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::domain::spared::PkceNeed;
 use crate::keys::jwks::ExternalKeys;
-use crate::services::clients::authentication::{AuthenticationForm, is_public};
+use crate::services::clients::authentication::AuthenticationForm;
 use crate::services::clients::concessions::{self, ConcessionsForm};
 use crate::services::clients::grants;
 use crate::services::clients::openid::Rest;
@@ -31,6 +31,12 @@ const MAX_ENTRIES: usize = 100;
 
 /// Where the address is at which keys are published.
 pub(super) const JWKS_URI: &str = "/options/jwks_uri";
+
+/// Where it is said what ID tokens are signed with.
+const ID_TOKEN_ALG: &str = "/options/id_token_alg";
+
+/// What they are signed with unless something else is said.
+const USUAL_ALG: SigningAlg = SigningAlg::Es256;
 
 /// Where the types of details are that a client may ask for.
 pub(super) const DETAILS_TYPES: &str = "/options/authorization_details_types";
@@ -110,7 +116,7 @@ impl Blueprint {
     /// How a new client proves who it is.
     pub(crate) fn method_of_new(&self) -> AuthMethod {
         self.method.unwrap_or(match &self.keys {
-            _ if is_public(self.settings.preset) => AuthMethod::None,
+            _ if self.settings.preset.is_public() => AuthMethod::None,
             Some(_) => AuthMethod::PrivateKeyJwt,
             // What a trusted issuer says of it is its proof.
             None if !self.settings.protocol.assertion_issuers.is_empty() => AuthMethod::None,
@@ -173,8 +179,8 @@ impl ClientForm {
         let apis = errors.take_each("/apis", &self.apis, |id| ApiId::parse(id));
         let serves = errors.take("/serves", self.serves.as_deref().map(ApiId::parse).transpose());
         let alg = match self.options.id_token_alg.as_deref() {
-            None => Some(SigningAlg::Es256),
-            Some(name) => errors.take("/options/id_token_alg", name.parse::<SigningAlg>()),
+            None => Some(USUAL_ALG),
+            Some(name) => errors.take(ID_TOKEN_ALG, name.parse::<SigningAlg>()),
         };
         if self.apis.len() > MAX_ENTRIES {
             errors.refuse("/apis", "too-many", format!("must not have more than {MAX_ENTRIES} entries"));
@@ -280,7 +286,7 @@ impl ClientForm {
     fn check_keys(&self, errors: &mut FieldErrors, preset: Preset) {
         let uri = &self.options.jwks_uri;
         let pointer = if self.jwks.is_some() { "/jwks" } else { JWKS_URI };
-        if is_public(preset) && (self.jwks.is_some() || uri.is_some()) {
+        if preset.is_public() && (self.jwks.is_some() || uri.is_some()) {
             let message = "a client on a person's device cannot keep a private key secret";
             errors.refuse(pointer, "contradiction", message);
         }
@@ -302,6 +308,23 @@ impl ClientForm {
     fn keys(&self) -> Option<ClientKeys> {
         let published = self.options.jwks_uri.as_deref().and_then(|uri| ClientUrl::parse(uri).ok());
         self.jwks.clone().map(ClientKeys::Registered).or(published.map(ClientKeys::At))
+    }
+}
+
+/// Refuses what is about people who sign in, of a client to which nobody does.
+pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
+    let (settings, signs_people_in) = (&client.settings, client.settings.preset.signs_people_in());
+    // The usual one is what every client has of which nothing is said.
+    if settings.id_token_alg != USUAL_ALG && !client.scopes.contains(OPENID) {
+        let message = if signs_people_in {
+            "without the scope `openid` the client gets no ID token: add it to `scopes`"
+        } else {
+            "a client without people gets no ID token"
+        };
+        errors.refuse(ID_TOKEN_ALG, "contradiction", message);
+    }
+    for scope in client.scopes.iter().filter(|scope| !signs_people_in && PERSONAL.contains(scope)) {
+        errors.refuse("/scopes", "contradiction", format!("`{scope}` is for clients that sign people in"));
     }
 }
 

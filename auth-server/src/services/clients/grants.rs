@@ -1,10 +1,18 @@
 //! What an admin says about the grants that a client gets beyond those of its preset, checked against the rest of it.
 
-use crate::domain::client::{ClientSettings, GrantType, Preset};
+use crate::domain::client::{Client, ClientSettings, GrantType, Preset};
 use crate::domain::client_protocol::{AssertionIssuer, DeviceGrant, TokenExchange};
 use crate::domain::ids::ApiId;
 use crate::keys::jwks::ExternalKeys;
+use crate::services::clients::authentication::Abilities;
+use crate::services::clients::ciba::MODE;
 use crate::services::fields::FieldErrors;
+
+/// Where it is said that a client signs people in on devices.
+const DEVICE: &str = "/options/protocol/device_grant";
+
+/// Where it is said what tokens may be exchanged for.
+const EXCHANGE: &str = "/options/protocol/token_exchange";
 
 /// The most APIs that tokens may be exchanged for.
 const MAX_APIS: usize = 100;
@@ -103,7 +111,7 @@ pub(super) fn device_grant(wish: bool, preset: Preset, errors: &mut FieldErrors)
         Preset::M2m | Preset::Service => "a client without people signs nobody in",
     };
     if wish {
-        errors.refuse("/options/protocol/device_grant", "contradiction", message);
+        errors.refuse(DEVICE, "contradiction", message);
     }
     DeviceGrant::Refused
 }
@@ -119,7 +127,7 @@ impl TokenExchangeForm {
         const POINTER: &str = "/options/protocol/token_exchange/apis";
         if matches!(preset, Preset::Device | Preset::Native | Preset::Spa) {
             let message = "a client that cannot keep a secret exchanges no tokens";
-            errors.refuse("/options/protocol/token_exchange", "contradiction", message);
+            errors.refuse(EXCHANGE, "contradiction", message);
         }
         if self.apis.is_empty() {
             errors.refuse(POINTER, "required", "name the APIs that tokens may be exchanged for");
@@ -137,6 +145,44 @@ impl TokenExchangeForm {
         }
         let apis = errors.take_each(POINTER, &self.apis, |api| ApiId::parse(api))?;
         Some(TokenExchange { apis, impersonation: self.impersonation.into() })
+    }
+}
+
+/// Refuses an exchange for which the client could never show a token (RFC 8693 §2.1).
+pub(super) fn check_exchange(errors: &mut FieldErrors, client: &Client) {
+    let settings = &client.settings;
+    if settings.protocol.token_exchange.is_none() {
+        return;
+    }
+    let constraint = settings.protocol.sender_constraint;
+    let are_bound = constraint.dpop_bound_access_tokens
+        || constraint.tls_client_certificate_bound_access_tokens
+        || settings.profile.demands_bound_tokens();
+    let message = match settings.preset {
+        Preset::M2m => {
+            "a client without people has no token of a user, and nobody calls it with one: make it a `service`, which is called"
+        }
+        Preset::Web if are_bound => {
+            "such a client has its own tokens to show and no others, all of these are bound to a key or a certificate, and none that is bound is exchanged"
+        }
+        // What cannot keep a secret is refused as it is read.
+        Preset::Device | Preset::Native | Preset::Service | Preset::Spa | Preset::Web => return,
+    };
+    errors.refuse(EXCHANGE, "contradiction", message);
+}
+
+/// Refuses what this server gives nobody.
+pub(super) fn check_given(errors: &mut FieldErrors, client: &Client, abilities: Abilities) {
+    let protocol = &client.settings.protocol;
+    if protocol.device_grant.is_allowed() && !abilities.device_grant.is_allowed() {
+        let pointer = if client.settings.preset == Preset::Device { "/preset" } else { DEVICE };
+        let message = "no device signs anybody in at this server: protocol.device_grant is switched off";
+        errors.refuse(pointer, "contradiction", message);
+    }
+    if protocol.openid.ciba.is_some() && !abilities.ciba_grant.is_allowed() {
+        let message =
+            "nobody starts sign-ins from behind at this server: protocol.ciba_grant is switched off";
+        errors.refuse(MODE, "contradiction", message);
     }
 }
 
@@ -196,15 +242,15 @@ mod tests {
     fn a_client_exchanges_tokens_for_apis_of_its_own() {
         assert_eq!(exchange(Preset::Service, &[API]), [""; 0]);
         assert_eq!(exchange(Preset::Web, &[API]), [""; 0]);
-        assert_eq!(exchange(Preset::M2m, &[]), ["/options/protocol/token_exchange/apis"]);
+        assert_eq!(exchange(Preset::Service, &[]), ["/options/protocol/token_exchange/apis"]);
         for other in [OTHER, "x"] {
-            assert_eq!(exchange(Preset::M2m, &[API, other]), ["/options/protocol/token_exchange/apis/1"]);
+            assert_eq!(exchange(Preset::Service, &[API, other]), ["/options/protocol/token_exchange/apis/1"]);
         }
         for public in [Preset::Device, Preset::Native, Preset::Spa] {
             assert_eq!(exchange(public, &[API]), ["/options/protocol/token_exchange"]);
         }
         let many = vec![API; MAX_APIS + 1];
-        assert_eq!(exchange(Preset::M2m, &many), ["/options/protocol/token_exchange/apis"]);
+        assert_eq!(exchange(Preset::Service, &many), ["/options/protocol/token_exchange/apis"]);
     }
 
     fn keys() -> String {

@@ -8,6 +8,8 @@ mod details;
 pub mod form;
 pub mod grants;
 pub mod openid;
+#[cfg(test)]
+mod pairs;
 mod profile;
 pub mod protocol;
 mod reach;
@@ -107,7 +109,7 @@ impl ClientService {
         caller: &Caller,
     ) -> Result<CreatedClient, AdminError> {
         let ClientDraft { client, secret } = draft;
-        check(tx, &client, self.abilities).await?;
+        check(tx, (None, &client), self.abilities).await?;
         self.owners.require_rank_over(tx, &client, caller).await?;
         clients::insert(tx, &client).await?;
         let detail = json!({ "preset": client.settings.preset.as_str() });
@@ -154,7 +156,7 @@ impl ClientService {
                     let registration = registrations::find(tx, &id).await?;
                     let after =
                         registered::held_to(registration.as_ref(), &before, changed(&before, blueprint)?);
-                    check(tx, &after, abilities).await?;
+                    check(tx, (Some(&before), &after), abilities).await?;
                     owners.require_rank_over(tx, &after, &caller).await?;
                     clients::update(tx, &after).await?;
                     registered::bind(tx, registration, (&before, &after)).await?;
@@ -313,14 +315,14 @@ fn changed(before: &Client, mut blueprint: Blueprint) -> Result<Client, AdminErr
     Ok(Client { disabled_at: before.disabled_at, ..after })
 }
 
-/// What the client points at exists, and how it proves who it is can work here.
-async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(), AdminError> {
+/// What the client points at exists, and what it is set to can work here. `before` is the client that it takes the place of.
+async fn check(
+    tx: &mut Tx,
+    (before, client): (Option<&Client>, &Client),
+    abilities: Abilities,
+) -> Result<(), AdminError> {
     let mut errors = FieldErrors::default();
-    authentication::check(&mut errors, client, abilities);
-    profile::check(&mut errors, client);
-    concessions::check(&mut errors, client);
-    protocol::check_introspection(&mut errors, client);
-    signatures::check(&mut errors, client);
+    check_settings(&mut errors, (before, client), abilities);
     if let Some(organisation) = &client.organisation
         && organisations::find(tx, organisation).await?.is_none()
     {
@@ -338,17 +340,41 @@ async fn check(tx: &mut Tx, client: &Client, abilities: Abilities) -> Result<(),
     {
         errors.refuse("/serves", "unknown", "there is no such API");
     }
-    if client.settings.protocol.request_objects.are_required() && client.keys().is_none() {
-        let message = "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)";
-        errors.refuse("/options/protocol/require_signed_request_object", "contradiction", message);
-    }
-    ciba::check_keys(&mut errors, client);
+    Ok(errors.finish(Some(()))?)
+}
+
+/// What shows without a look at anything else.
+fn check_settings(
+    errors: &mut FieldErrors,
+    (before, client): (Option<&Client>, &Client),
+    abilities: Abilities,
+) {
+    authentication::check(errors, client, abilities);
+    profile::check(errors, client);
+    concessions::check(errors, client);
+    protocol::check_introspection(errors, client);
+    signatures::check(errors, client);
+    ciba::check_keys(errors, client);
     let proves_nothing = client.authentication.method == AuthMethod::None;
     if client.settings.preset == Preset::M2m && proves_nothing && !client.allows(GrantType::JwtBearer) {
         let message = "this client has no secret: without a trusted issuer it could not prove who it is";
         errors.refuse("/options/protocol/assertion_issuers", "required", message);
     }
-    Ok(errors.finish(Some(()))?)
+    // Nothing comes of these, and no harm either: whoever changes something else does not have to mend what was taken before.
+    let known = before.map(|before| idle(before, abilities)).unwrap_or_default();
+    errors.add_new(idle(client, abilities), &known);
+}
+
+/// What a client is set to that could never come to anything.
+fn idle(client: &Client, abilities: Abilities) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    form::check(&mut errors, client);
+    openid::check(&mut errors, client);
+    protocol::check_requests(&mut errors, client);
+    grants::check_exchange(&mut errors, client);
+    grants::check_given(&mut errors, client, abilities);
+    details::check_asks(&mut errors, client);
+    errors
 }
 
 fn versioned(client: Client) -> Versioned<Client> {
@@ -450,6 +476,71 @@ mod tests {
         assert!(
             matches!(refused, Err(AdminError::Invalid(errors)) if errors.to_string().contains("/apis/0"))
         );
+    }
+
+    /// The client as a version before might have kept it.
+    async fn keep(trial: &Trial, client: Client) {
+        let kept = trial.store.write(move |tx| {
+            Box::pin(async move {
+                clients::update(tx, &client).await?;
+                tx.invalidate();
+                Ok::<(), crate::storage::StoreError>(())
+            })
+        });
+        kept.await.unwrap();
+    }
+
+    fn pointers(refused: Result<Versioned<Client>, AdminError>) -> Vec<String> {
+        match refused {
+            Ok(_) => Vec::new(),
+            Err(AdminError::Invalid(errors)) => errors.iter().map(|error| error.pointer.clone()).collect(),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_before_stays_until_it_is_taken_away_and_nothing_is_added_to_it() {
+        let trial = Trial::begin().await;
+        let made = trial.clients.create(&machine(), &operator()).await.unwrap().client.value;
+        let id = made.id.clone();
+        let mut old = made;
+        old.scopes = crate::domain::scope::ScopeSet::parse("email").unwrap();
+        old.settings.id_token_alg = crate::domain::signing::SigningAlg::Rs256;
+        keep(&trial, old).await;
+        let update = async |scopes: &str, alg: Option<&str>| {
+            let mut form = ClientForm { scopes: Some(scopes.to_owned()), ..machine() };
+            form.options.id_token_alg = alg.map(str::to_owned);
+            pointers(trial.clients.update(&id, &form, &Precondition::Any, &operator()).await)
+        };
+        assert_eq!(update("email", Some("RS256")).await, [""; 0], "the rest can be changed");
+        assert_eq!(update("email phone", Some("RS256")).await, ["/scopes"], "one is new");
+        assert_eq!(update("email", None).await, [""; 0]);
+        assert_eq!(update("email", Some("RS256")).await, ["/options/id_token_alg"], "it was taken away");
+    }
+
+    #[tokio::test]
+    async fn what_is_switched_off_is_given_to_nobody_and_left_to_those_who_have_it() {
+        let trial = Trial::begin().await;
+        let (device_grant, ciba_grant) = (false.into(), false.into());
+        let abilities = Abilities { device_grant, ciba_grant, ..crate::services::trial::ABLE };
+        let off = ClientService { abilities, ..trial.clients.clone() };
+        let mut both = web();
+        both.options.protocol.device_grant = true;
+        both.options.protocol.openid.ciba.delivery_mode = Some("poll".to_owned());
+        let expected =
+            ["/options/protocol/device_grant", "/options/protocol/backchannel_token_delivery_mode"];
+        assert_eq!(pointers(off.create(&both, &operator()).await.map(|made| made.client)), expected);
+        let device =
+            ClientForm { preset: "device".to_owned(), name: "Screen".to_owned(), ..ClientForm::default() };
+        assert_eq!(pointers(off.create(&device, &operator()).await.map(|made| made.client)), ["/preset"]);
+        for form in [&both, &device] {
+            let made = trial.clients.create(form, &operator()).await.unwrap().client.value.id;
+            let after = off.update(&made, form, &Precondition::Any, &operator()).await;
+            assert_eq!(pointers(after), [""; 0], "{form:?}");
+        }
+        let plain = off.create(&web(), &operator()).await.unwrap().client.value.id;
+        let widened = off.update(&plain, &both, &Precondition::Any, &operator()).await;
+        assert_eq!(pointers(widened), expected);
     }
 
     /// A delegate could otherwise send an owner through a client of his own, and keep what comes back.

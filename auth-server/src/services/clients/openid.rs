@@ -3,7 +3,8 @@
 use url::{Host, Url};
 
 use crate::domain::claim_text;
-use crate::domain::client::Preset;
+use crate::domain::claims::OPENID;
+use crate::domain::client::{Client, Preset};
 use crate::domain::client_openid::{ApplicationType, OpenIdSettings, SubjectType};
 use crate::domain::redirect_uri::RedirectUri;
 use crate::domain::signing::SigningAlg;
@@ -13,6 +14,13 @@ use crate::services::fields::FieldErrors;
 
 /// How long ago somebody may have signed in.
 pub(super) const DEFAULT_MAX_AGE: &str = "/options/protocol/default_max_age";
+
+/// Where somebody is led who is to sign in there.
+const INITIATE: &str = "/options/protocol/initiate_login_uri";
+/// By which subject the client knows people.
+const TYPE: &str = "/options/protocol/subject_type";
+/// What answers about people are signed with.
+const USERINFO_ALG: &str = "/options/protocol/userinfo_signed_response_alg";
 
 /// What a client wants of OpenID Connect, as text from any edge.
 #[derive(Clone, Debug, Default)]
@@ -50,9 +58,9 @@ impl OpenIdForm {
             self.refuse_without_people(errors);
         }
         let alg = self.userinfo_signed_response_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
-        let alg = errors.take("/options/protocol/userinfo_signed_response_alg", alg);
+        let alg = errors.take(USERINFO_ALG, alg);
         let uri = self.initiate_login_uri.as_deref().map(claim_text::address_of_a_page).transpose();
-        let uri = errors.take("/options/protocol/initiate_login_uri", uri);
+        let uri = errors.take(INITIATE, uri);
         let request_alg =
             self.request_object_signing_alg.as_deref().map(str::parse::<SigningAlg>).transpose();
         let request_alg = errors.take(REQUEST_ALG, request_alg);
@@ -107,7 +115,6 @@ impl OpenIdForm {
     }
 
     fn subject(&self, errors: &mut FieldErrors, rest: Rest<'_>) -> Option<SubjectType> {
-        const TYPE: &str = "/options/protocol/subject_type";
         const SECTOR: &str = "/options/protocol/sector_identifier";
         match self.subject_type.as_deref() {
             None | Some("public") if self.sector_identifier.is_some() => {
@@ -138,6 +145,26 @@ impl OpenIdForm {
                 None
             }
         }
+    }
+}
+
+/// Refuses what would never be said to the client, and where nobody is ever led.
+pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
+    let (preset, openid) = (client.settings.preset, &client.settings.protocol.openid);
+    if preset.signs_people_in() && !client.scopes.contains(OPENID) {
+        for (pointer, is_said) in
+            [(TYPE, openid.subject != SubjectType::Public), (USERINFO_ALG, openid.userinfo_alg.is_some())]
+        {
+            if is_said {
+                let message =
+                    "without the scope `openid` the client is not told who signed in: add it to `scopes`";
+                errors.refuse(pointer, "contradiction", message);
+            }
+        }
+    }
+    if preset.signs_people_in() && !preset.sends_browsers() && openid.initiate_login_uri.is_some() {
+        let message = "who is led there is led on to an authorization request, and a client that sends no browsers sends none";
+        errors.refuse(INITIATE, "contradiction", message);
     }
 }
 

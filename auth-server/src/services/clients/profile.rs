@@ -7,7 +7,7 @@ use crate::domain::rbac::Api;
 use crate::domain::security_profile::SecurityProfile;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
-use crate::services::clients::authentication::{METHOD, is_public};
+use crate::services::clients::authentication::METHOD;
 use crate::services::clients::ciba;
 use crate::services::clients::form::JWKS_URI;
 use crate::services::clients::protocol::{BACKCHANNEL_URI, INTROSPECTION_ALG};
@@ -38,7 +38,7 @@ fn check_method(profile: SecurityProfile, client: &Client, refuse: &mut impl FnM
     if profile.permits_method(client.authentication.method) {
         return;
     }
-    if is_public(client.settings.preset) {
+    if client.settings.preset.is_public() {
         refuse("/preset", "is for clients that prove who they are: `web`, `m2m` and `service`");
     } else {
         refuse(

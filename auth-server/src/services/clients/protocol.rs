@@ -10,11 +10,15 @@ use crate::services::clients::grants::{
     AssertionIssuerForm, TokenExchangeForm, assertion_issuers, device_grant,
 };
 use crate::services::clients::openid::{DEFAULT_MAX_AGE, OpenIdForm, Rest};
+use crate::services::clients::signatures::SIGNED_REQUESTS;
 use crate::services::fields::FieldErrors;
 
 /// Where the address is that is told of sign-outs.
 pub(super) const BACKCHANNEL_URI: &str = "/options/protocol/backchannel_logout_uri";
 const BACKCHANNEL_SESSION: &str = "/options/protocol/backchannel_logout_session_required";
+
+/// Where it is said what answers to authorization requests are signed with.
+const RESPONSE_ALG: &str = "/options/protocol/authorization_signed_response_alg";
 
 /// Where it is said what answers about tokens are signed with.
 pub(super) const INTROSPECTION_ALG: &str = "/options/protocol/introspection_signed_response_alg";
@@ -59,8 +63,7 @@ impl AnswersForm {
         let mut read = |pointer: &str, named: &Option<String>| {
             errors.take(pointer, named.as_deref().map(str::parse::<SigningAlg>).transpose())
         };
-        let responses = "/options/protocol/authorization_signed_response_alg";
-        let authorization_response_alg = read(responses, &self.authorization_signed_response_alg);
+        let authorization_response_alg = read(RESPONSE_ALG, &self.authorization_signed_response_alg);
         let introspection_response_alg = read(INTROSPECTION_ALG, &self.introspection_signed_response_alg);
         Some(AnswerAlgs {
             authorization_response_alg: authorization_response_alg?,
@@ -74,6 +77,23 @@ pub(super) fn check_introspection(errors: &mut FieldErrors, client: &Client) {
     if client.settings.protocol.answers.introspection_response_alg.is_some() && !client.is_confidential() {
         let message = "a client that does not prove who it is is told nothing about tokens";
         errors.refuse(INTROSPECTION_ALG, "contradiction", message);
+    }
+}
+
+/// Refuses what is about authorization requests, of a client that sends none.
+pub(super) fn check_requests(errors: &mut FieldErrors, client: &Client) {
+    let protocol = &client.settings.protocol;
+    if client.settings.preset.sends_browsers() {
+        return;
+    }
+    for (pointer, is_said) in [
+        (RESPONSE_ALG, protocol.answers.authorization_response_alg.is_some()),
+        (SIGNED_REQUESTS, protocol.request_objects.are_required()),
+    ] {
+        if is_said {
+            let message = "a client that sends no browsers sends no authorization requests";
+            errors.refuse(pointer, "contradiction", message);
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl ClientService {
             keys: blueprint.keys.clone(),
         };
         let client = built(id, blueprint, authentication);
-        check(tx, &client, self.abilities).await?;
+        check(tx, (None, &client), self.abilities).await?;
         self.owners.require_rank_over(tx, &client, caller).await?;
         clients::insert(tx, &client).await?;
         tx.audit(caller.event(AuditAction::ClientCreated).on(&client.id).with(detail));
@@ -101,7 +101,7 @@ impl ClientService {
             }
             return Ok(after);
         }
-        check(tx, &after, self.abilities).await?;
+        check(tx, (Some(before), &after), self.abilities).await?;
         self.owners.require_rank_over(tx, before, caller).await?;
         self.owners.require_rank_over(tx, &after, caller).await?;
         clients::update(tx, &after).await?;

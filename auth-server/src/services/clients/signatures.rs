@@ -1,6 +1,6 @@
 //! What a client says that it signs by, checked against how it proves who it is and what it can sign with (OpenID Connect Registration §2).
 
-use crate::domain::client::{Client, KeySource};
+use crate::domain::client::{Client, KeySource, Preset};
 use crate::domain::client_authentication::AuthMethod;
 use crate::domain::signing::SigningAlg;
 use crate::keys::jwks::ExternalKeys;
@@ -11,7 +11,10 @@ pub(super) const ASSERTION_ALG: &str = "/options/authentication/token_endpoint_a
 /// What its request objects are signed by.
 pub(super) const REQUEST_ALG: &str = "/options/protocol/request_object_signing_alg";
 
-/// Refuses an algorithm by which the client never signs, or could not.
+/// Where it is said that it signs all of them.
+pub(super) const SIGNED_REQUESTS: &str = "/options/protocol/require_signed_request_object";
+
+/// Refuses an algorithm by which the client never signs, or could not, and requests that it could not sign.
 pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
     let protocol = &client.settings.protocol;
     let signs_assertions = client.authentication.method == AuthMethod::PrivateKeyJwt;
@@ -26,7 +29,7 @@ pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
             REQUEST_ALG,
             protocol.openid.request_object_alg,
             client.keys().is_some(),
-            "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)",
+            why_unsigned(client.settings.preset),
         ),
     ] {
         let Some(alg) = alg else { continue };
@@ -36,6 +39,20 @@ pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
             let message = format!("none of its registered keys signs by {alg}");
             errors.refuse(pointer, "contradiction", message);
         }
+    }
+    // Whoever sends no authorization requests at all is told that.
+    let preset = client.settings.preset;
+    if protocol.request_objects.are_required() && client.keys().is_none() && preset.sends_browsers() {
+        errors.refuse(SIGNED_REQUESTS, "contradiction", why_unsigned(preset));
+    }
+}
+
+/// Why a client without keys signs no requests. Not everybody can have some.
+const fn why_unsigned(preset: Preset) -> &'static str {
+    if preset.is_public() {
+        "a client on a person's device cannot keep a private key secret, so it signs no requests"
+    } else {
+        "a client that signs its requests registers its public keys: give them as `jwks`, or say where they are (`jwks_uri`)"
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::claims::PERSONAL;
+use crate::domain::claims::{OPENID, PERSONAL};
 use crate::domain::client::GrantType;
 use crate::domain::client_authentication::AuthMethod;
 use crate::domain::client_openid::ApplicationType;
@@ -22,6 +22,8 @@ use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 /// What stands for the address of one's own machine while the rules for all clients are applied.
 const LOOPBACK: &str = "http://127.0.0.1";
 const LOCALHOST: &str = "http://localhost";
+/// People are called by a name that no other client knows.
+const PAIRWISE: &str = "pairwise";
 /// The most redirect URIs of a client that comes by itself.
 const MOST_REDIRECTS: usize = 20;
 
@@ -32,6 +34,25 @@ pub(crate) enum Origin {
     Document,
     /// The client sent them.
     Sent,
+}
+
+/// What is known of a client already, and decides whether the rest of what it says means anything.
+#[derive(Clone, Copy)]
+struct Known {
+    method: AuthMethod,
+    origin: Origin,
+    /// It acts for itself alone.
+    machine: bool,
+    /// It gets ID tokens.
+    signs_in: bool,
+}
+
+impl Known {
+    /// Whether a member is looked at that means something only where this is so. A document is for all servers, and its client does for some
+    /// what it does not do here; whoever registers is told.
+    fn means(self, is_so: bool) -> bool {
+        is_so || self.origin == Origin::Sent
+    }
 }
 
 /// What a client wants, as far as it may have it.
@@ -78,35 +99,37 @@ impl ClientMetadata {
             let message = "a client without people has to prove who it is";
             return Err(MetadataError::of("token_endpoint_auth_method", message));
         }
+        let scopes = self.scopes(allowance, machine)?;
+        let known =
+            Known { method, origin, machine, signs_in: scopes.split(' ').any(|scope| scope == OPENID) };
         let form = ClientForm {
             name: self.client_name.clone().unwrap_or_else(|| unnamed(&redirects)),
             preset: preset.to_owned(),
             redirect_uris: self.redirect_texts(),
             post_logout_redirect_uris: self.post_logout_redirect_uris.clone().unwrap_or_default(),
-            scopes: Some(self.scopes(allowance, machine)?),
+            scopes: Some(scopes),
             apis: self.apis(allowance),
             // What cannot keep a secret signs nothing: its keys are left out.
             jwks: self.jwks.as_ref().filter(|_| !is_public).map(Value::to_string),
-            options: self.options(method, origin),
+            options: self.options(known),
             ..ClientForm::default()
         };
         Ok(Wish { form, about: about::read(self)?, redirects, sector: self.sector()?, grants })
     }
 
-    fn options(&self, method: AuthMethod, origin: Origin) -> ClientOptions {
-        // A document is for all servers, and its client signs for some what it does not sign here.
-        let signs = |does: bool| does || origin == Origin::Sent;
-        // The default of OpenID Connect Registration §2.
+    fn options(&self, known: Known) -> ClientOptions {
+        let Known { method, machine, signs_in, .. } = known;
+        // The default of OpenID Connect Registration §2, of which libraries say something for clients without ID tokens as well.
         let alg = self.id_token_signed_response_alg.as_deref().unwrap_or("RS256");
         ClientOptions {
-            id_token_alg: Some(alg.to_owned()),
+            id_token_alg: signs_in.then(|| alg.to_owned()),
             jwks_uri: self.jwks_uri.clone().filter(|_| method != AuthMethod::None),
             authentication: AuthenticationForm {
                 token_endpoint_auth_method: Some(method.as_str().to_owned()),
                 token_endpoint_auth_signing_alg: self
                     .token_endpoint_auth_signing_alg
                     .clone()
-                    .filter(|_| signs(method == AuthMethod::PrivateKeyJwt)),
+                    .filter(|_| known.means(method == AuthMethod::PrivateKeyJwt)),
                 tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
                 tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
                 tls_client_auth_san_uri: self.tls_client_auth_san_uri.clone(),
@@ -115,9 +138,13 @@ impl ClientMetadata {
             },
             protocol: ProtocolForm {
                 require_pushed_requests: self.require_pushed_authorization_requests == Some(true),
-                require_signed_request_object: self.require_signed_request_object == Some(true),
+                require_signed_request_object: self.require_signed_request_object == Some(true)
+                    && known.means(!machine),
                 answers: AnswersForm {
-                    authorization_signed_response_alg: self.authorization_signed_response_alg.clone(),
+                    authorization_signed_response_alg: self
+                        .authorization_signed_response_alg
+                        .clone()
+                        .filter(|_| known.means(!machine)),
                     // What does not prove who it is is told nothing about tokens.
                     introspection_signed_response_alg: self
                         .introspection_signed_response_alg
@@ -132,23 +159,33 @@ impl ClientMetadata {
                         .tls_client_certificate_bound_access_tokens
                         == Some(true),
                 },
-                openid: OpenIdForm {
-                    subject_type: self.subject_type.clone(),
-                    sector_identifier: None,
-                    userinfo_signed_response_alg: self.userinfo_signed_response_alg.clone(),
-                    initiate_login_uri: self.initiate_login_uri.clone(),
-                    default_max_age: self.default_max_age,
-                    request_object_signing_alg: self
-                        .request_object_signing_alg
-                        .clone()
-                        .filter(|_| signs(method != AuthMethod::None && self.has_keys())),
-                    application_type: self.application_type(origin),
-                    // Who may name people is for an administrator to say.
-                    ciba: CibaForm::default(),
-                },
+                openid: self.openid(known),
                 ..ProtocolForm::default()
             },
             ..ClientOptions::default()
+        }
+    }
+
+    fn openid(&self, known: Known) -> OpenIdForm {
+        OpenIdForm {
+            subject_type: self
+                .subject_type
+                .clone()
+                .filter(|kind| kind != PAIRWISE || known.means(known.signs_in)),
+            sector_identifier: None,
+            userinfo_signed_response_alg: self
+                .userinfo_signed_response_alg
+                .clone()
+                .filter(|_| known.means(known.signs_in)),
+            initiate_login_uri: self.initiate_login_uri.clone(),
+            default_max_age: self.default_max_age,
+            request_object_signing_alg: self
+                .request_object_signing_alg
+                .clone()
+                .filter(|_| known.means(known.method != AuthMethod::None && self.has_keys())),
+            application_type: self.application_type(known.origin),
+            // Who may name people is for an administrator to say.
+            ciba: CibaForm::default(),
         }
     }
 
@@ -191,7 +228,7 @@ impl ClientMetadata {
 
     /// A client that calls people by names of its own gets no tokens that say how others call them.
     fn apis(&self, allowance: &Allowance) -> Vec<String> {
-        let is_pairwise = self.subject_type.as_deref() == Some("pairwise");
+        let is_pairwise = self.subject_type.as_deref() == Some(PAIRWISE);
         allowance.apis.iter().filter(|_| !is_pairwise).map(ToString::to_string).collect()
     }
 
@@ -489,6 +526,55 @@ mod tests {
             "client_name": "Robot" });
         assert!(matches!(outcome(&public, Origin::Sent), Err(MetadataError::Metadata(_))));
     }
+
+    /// Libraries say what ID tokens are signed with wherever they register.
+    #[test]
+    fn what_id_tokens_are_signed_with_is_kept_for_those_who_get_some() {
+        let alg = |document: &Value| {
+            let blueprint = outcome(document, Origin::Sent).unwrap().form.parse().unwrap();
+            blueprint.settings.id_token_alg.as_str()
+        };
+        let mut machine = json!({ "grant_types": ["client_credentials"], "client_name": "Robot",
+            "id_token_signed_response_alg": "PS256" });
+        assert_eq!(alg(&machine), "ES256");
+        machine["grant_types"] = json!(["authorization_code"]);
+        machine["redirect_uris"] = json!(["https://app.example/cb"]);
+        assert_eq!(alg(&machine), "PS256");
+        machine["scope"] = json!("orders");
+        assert_eq!(alg(&machine), "ES256");
+    }
+
+    #[test]
+    fn what_needs_an_id_token_is_left_out_of_documents_without_one() {
+        let mut document = good();
+        document["scope"] = json!("orders");
+        document["subject_type"] = json!("pairwise");
+        document["userinfo_signed_response_alg"] = json!("ES256");
+        let openid = |document: &Value, origin| {
+            let protocol = outcome(document, origin).unwrap().form.options.protocol;
+            (protocol.openid.subject_type, protocol.openid.userinfo_signed_response_alg)
+        };
+        let both = || (Some("pairwise".to_owned()), Some("ES256".to_owned()));
+        assert_eq!(openid(&document, Origin::Document), (None, None));
+        assert_eq!(openid(&document, Origin::Sent), both(), "whoever registers is told by the checks of all");
+        document["scope"] = json!("openid orders");
+        assert_eq!(openid(&document, Origin::Document), both());
+    }
+
+    #[test]
+    fn what_is_about_authorization_requests_is_left_out_of_documents_of_machines() {
+        let machine = json!({ "grant_types": ["client_credentials"], "client_name": "Robot",
+            "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/keys",
+            "require_signed_request_object": true, "authorization_signed_response_alg": "ES256" });
+        let said = |origin| {
+            let protocol = outcome(&machine, origin).unwrap().form.options.protocol;
+            let alg = protocol.answers.authorization_signed_response_alg;
+            (protocol.require_signed_request_object, alg.is_some())
+        };
+        assert_eq!(said(Origin::Document), (false, false));
+        assert_eq!(said(Origin::Sent), (true, true));
+    }
+
     #[test]
     fn keys_are_for_those_who_keep_a_secret() {
         let keys = |method: &str| {
