@@ -136,30 +136,10 @@ impl FromRef<AppState> for Desk {
 }
 
 pub(crate) fn router() -> Router<AppState> {
-    Router::new()
+    account_pages()
         .route("/", get(front))
         .route("/.well-known/change-password", get(change_password))
         .route("/.well-known/passkey-endpoints", get(account::passkeys::endpoints))
-        .route("/account", get(account::show))
-        .route("/account/apps", get(account::apps::show))
-        .route("/account/apps/withdraw", post(account::apps::withdraw))
-        .route("/account/log", get(account::log::show))
-        .route("/account/profile", get(account::profile::show).post(account::profile::save))
-        .route("/account/security", get(account::security::show))
-        .route("/account/security/passkeys", get(account::passkeys::show).post(account::passkeys::add))
-        .route("/account/security/passkeys/options", post(account::passkeys::offer))
-        .route("/account/security/passkeys/remove", post(account::passkeys::remove))
-        .route("/account/security/passkeys/rename", post(account::passkeys::rename))
-        .route("/account/security/recovery-codes", post(account::security::renew_codes))
-        .route("/account/security/second-step", get(account::security::offer).post(account::security::add))
-        .route("/account/security/second-step/remove", post(account::security::remove))
-        .route("/account/profile/email", get(account::email::show).post(account::email::change))
-        .route("/account/profile/email/confirm", post(account::email::send_again))
-        .route("/account/security/password", get(password::show).post(password::change))
-        .route("/account/sessions", get(account::sessions::show))
-        .route("/account/sessions/end", post(account::sessions::end))
-        .route("/account/sessions/end-others", post(account::sessions::end_others))
-        .route("/account/sign-out", post(account::sign_out))
         .route("/admin/policies", get(rulebooks::show))
         .route("/admin/policies/{api}", get(rules::show).post(rules::edit))
         .route("/admin/policies/{api}/activation", get(rules::activation::show).post(rules::activation::act))
@@ -196,6 +176,31 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/sign-up/sent", get(sign_up::sent))
         .route("/verify", get(verify::show).post(verify::confirm))
         .route("/verify/done", get(verify::done))
+}
+
+/// What people do with their own account.
+fn account_pages() -> Router<AppState> {
+    Router::new()
+        .route("/account", get(account::show))
+        .route("/account/apps", get(account::apps::show))
+        .route("/account/apps/withdraw", post(account::apps::withdraw))
+        .route("/account/log", get(account::log::show))
+        .route("/account/profile", get(account::profile::show).post(account::profile::save))
+        .route("/account/security", get(account::security::show))
+        .route("/account/security/passkeys", get(account::passkeys::show).post(account::passkeys::add))
+        .route("/account/security/passkeys/options", post(account::passkeys::offer))
+        .route("/account/security/passkeys/remove", post(account::passkeys::remove))
+        .route("/account/security/passkeys/rename", post(account::passkeys::rename))
+        .route("/account/security/recovery-codes", post(account::security::renew_codes))
+        .route("/account/security/second-step", get(account::security::offer).post(account::security::add))
+        .route("/account/security/second-step/remove", post(account::security::remove))
+        .route("/account/profile/email", get(account::email::show).post(account::email::change))
+        .route("/account/profile/email/confirm", post(account::email::send_again))
+        .route("/account/security/password", get(password::show).post(password::change))
+        .route("/account/sessions", get(account::sessions::show))
+        .route("/account/sessions/end", post(account::sessions::end))
+        .route("/account/sessions/end-others", post(account::sessions::end_others))
+        .route("/account/sign-out", post(account::sign_out))
 }
 
 /// `GET /`: to the account of whoever is signed in, else to the sign-in page.
