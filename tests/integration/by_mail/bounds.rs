@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use portcullis_server::config::SecondStepFor;
 use portcullis_tests::agent::Answer;
+use portcullis_tests::authenticator::{Authenticator, code_form};
 use portcullis_tests::by_mail::{ByMail, SUBJECT, letter_form};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::link_of;
@@ -73,6 +75,67 @@ async fn a_letter_goes_to_those_alone_who_may_use_it(#[values(Sqlite, Postgres)]
     }
     let to: Vec<_> = scene.letters(SUBJECT).await.into_iter().flat_map(|letter| letter.to).collect();
     assert_eq!(to, ["bob@example.org"]);
+}
+
+/// A role that comes later, to a session that is there or to a sign-in that waits for a second step.
+#[rstest]
+#[tokio::test]
+async fn who_comes_to_administer_needs_more_than_the_letter_of_before(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = ByMail::start_with(database, |config| {
+        config.sessions.second_step = SecondStepFor::Optional;
+    })
+    .await;
+    let admin = &scene.server.admin;
+    let (ada, bea) = (scene.person("ada").await, scene.person("bea").await);
+    let mut browser = scene.server.visitor();
+    scene.sign_in(&mut browser, "ada").await;
+    let mut own = scene.server.visitor();
+    own.sign_in(&bea).await;
+    let app = Authenticator::add(&mut own, &scene.server).await;
+    scene.server.wait(Duration::from_secs(30));
+    let mut waiting = scene.server.visitor();
+    let step = scene.sign_in(&mut waiting, "bea").await;
+    assert_eq!(step.url.path(), "/login/code", "{}", step.text());
+    for person in [&ada, &bea] {
+        admin.assign(&admin.admin_api().await, "policy-editor", &person.id).await;
+    }
+    let led = browser.get("/admin/policies").await;
+    assert_eq!((led.status.as_u16(), led.header("location")), (303, "/login?next=rules&switch"));
+    let sent = waiting.submit(&code_form(&step, &app.code(scene.server.clock.now()))).await;
+    assert_ne!(sent.status, 303, "{}", sent.text());
+    assert_eq!(waiting.session(), None);
+    // The password is more.
+    browser.sign_in(&ada).await;
+    assert_eq!(browser.get("/admin/policies").await.status, 200);
+}
+
+/// Nobody gave the password, so nobody is told that somebody knows it.
+#[rstest]
+#[tokio::test]
+async fn wrong_codes_after_a_letter_are_no_sign_that_the_password_is_known(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = ByMail::start(database).await;
+    let ada = scene.person("ada").await;
+    let mut own = scene.server.visitor();
+    own.sign_in(&ada).await;
+    let app = Authenticator::add(&mut own, &scene.server).await;
+    scene.server.wait(Duration::from_secs(30));
+    let known = async || scene.letters("Somebody knows your password").await.len();
+    let wrong = || app.wrong_code(scene.server.clock.now());
+    let mut browser = scene.server.visitor();
+    let step = scene.sign_in(&mut browser, "ada").await;
+    for _ in 0..5 {
+        assert_eq!(browser.give(&step, &wrong()).await.status, 422);
+    }
+    assert_eq!(known().await, 0);
+    scene.server.wait(Duration::from_hours(1));
+    let mut stranger = scene.server.visitor();
+    let step = stranger.begin(&ada).await;
+    assert_eq!(stranger.give(&step, &wrong()).await.status, 422);
+    assert_eq!(known().await, 1, "here somebody did");
 }
 
 /// Strangers use up their own letters, and keep nobody out.

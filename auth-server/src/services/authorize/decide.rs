@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
 use crate::domain::interaction::Interaction;
-use crate::domain::session::{Acr, Session};
+use crate::domain::session::Session;
 use crate::domain::user::Sub;
 use crate::services::authorize::refusal::RequestError;
 use crate::services::authorize::request::{AuthorizeRequest, Prompt};
@@ -76,8 +76,8 @@ pub(crate) struct Seen<'s> {
 
 /// Decides whether the session of the browser answers the request.
 pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now: Timestamp) -> SignIn {
-    // Nobody has to sign in to find out.
-    if Acr::ALL.into_iter().all(|acr| request.forbids(acr)) {
+    // It is found as a request is read; this is of one that an earlier version kept.
+    if request.asks_for_the_impossible() {
         return SignIn::Refused(RequestError::AcrUnmet);
     }
     let reason = match session {
@@ -139,7 +139,7 @@ mod tests {
     use crate::domain::reach::Reach;
     use crate::domain::scope::ScopeSet;
     use crate::domain::secret::{Digest32, Entropy};
-    use crate::domain::session::{AuthMethod, SessionOrigin};
+    use crate::domain::session::{Acr, AuthMethod, SessionOrigin};
     use crate::domain::user::{User, Username};
     use crate::services::authorize::request::ReturnAddress;
     use crate::services::authorize::response_mode::ResponseMode;

@@ -307,6 +307,10 @@ impl AuthorizeService {
         request.fits(self.settings.sign_up)?;
         request.reach = self.reach(&draft.resources, parameters, client).await?;
         request.scopes = self.scopes_there(&request).await?;
+        // Nobody has to sign in to find out, and a client that pushes hears of it then.
+        if request.asks_for_the_impossible() {
+            return Err(RequestError::AcrUnmet.into());
+        }
         request.wishes.expected = draft.id_token_hint.map(|hint| self.subject_of(hint)).transpose()?;
         Ok(request)
     }

@@ -63,6 +63,11 @@ impl AuthorizeRequest {
         self.wishes.forbid(acr, !self.reach.apis.is_empty())
     }
 
+    /// Whether no proof would do.
+    pub(super) fn asks_for_the_impossible(&self) -> bool {
+        Acr::ALL.into_iter().all(|acr| self.forbids(acr))
+    }
+
     /// Whether a new account is asked for, where people make accounts in this way.
     pub(super) fn creates(&self, sign_up: SignUp) -> bool {
         sign_up.is_open() && self.asks_for(Prompt::Create)

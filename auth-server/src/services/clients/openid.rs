@@ -151,16 +151,10 @@ impl OpenIdForm {
 /// Refuses what would never be said to the client, and where nobody is ever led.
 pub(super) fn check(errors: &mut FieldErrors, client: &Client) {
     let (preset, openid) = (client.settings.preset, &client.settings.protocol.openid);
-    if preset.signs_people_in() && !client.scopes.contains(OPENID) {
-        for (pointer, is_said) in
-            [(TYPE, openid.subject != SubjectType::Public), (USERINFO_ALG, openid.userinfo_alg.is_some())]
-        {
-            if is_said {
-                let message =
-                    "without the scope `openid` the client is not told who signed in: add it to `scopes`";
-                errors.refuse(pointer, "contradiction", message);
-            }
-        }
+    let is_told = client.scopes.contains(OPENID);
+    if preset.signs_people_in() && !is_told && openid.userinfo_alg.is_some() {
+        let message = "without the scope `openid` userinfo tells the client nothing: add it to `scopes`";
+        errors.refuse(USERINFO_ALG, "contradiction", message);
     }
     if preset.signs_people_in() && !preset.sends_browsers() && openid.initiate_login_uri.is_some() {
         let message = "who is led there is led on to an authorization request, and a client that sends no browsers sends none";

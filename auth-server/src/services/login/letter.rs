@@ -140,14 +140,14 @@ impl LoginService {
             expires_at: visit.now.plus(SIGN_IN_CODE),
             digest: name,
         };
-        self.post_code(found.as_ref(), letter, waiting, visit).await?;
+        self.post_code((found.as_ref(), who), letter, waiting, visit).await?;
         Ok(id)
     }
 
     /// What is written of a wish for a code. One that is not sent is none that could be guessed.
     async fn post_code(
         &self,
-        found: Option<&SignInRow>,
+        (found, typed): (Option<&SignInRow>, &str),
         letter: Letter,
         waiting: NewLetterSignIn,
         visit: &Visit,
@@ -159,11 +159,11 @@ impl LoginService {
             None => event.refused().with(json!({ "user": "unknown" })),
         };
         let (mail, to) = (self.parts.mail.clone(), found.and_then(|row| Addressee::of(&row.user)));
-        let nothing = Digest32::from_bytes(self.parts.entropy.bytes());
+        let (typed, nothing) = (typed.to_owned(), Digest32::from_bytes(self.parts.entropy.bytes()));
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let is_sent = mail.post_to(tx, letter, to).await?;
+                    let is_sent = mail.post_asked(tx, letter, to, &typed).await?;
                     let waiting = if is_sent {
                         waiting
                     } else {

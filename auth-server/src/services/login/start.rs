@@ -19,7 +19,7 @@ use crate::services::login::{BrowserTraits, LoginError, LoginService, SignedIn};
 use crate::services::mailing::MailService;
 use crate::services::visit::{LiveSession, Visit};
 use crate::storage::credentials::{self, SignInRow};
-use crate::storage::{StoreError, Tx, sessions, users};
+use crate::storage::{StoreError, Tx, assignments, sessions, users};
 
 /// Somebody proved who they are.
 pub(super) struct Arrival<'a> {
@@ -179,6 +179,9 @@ async fn still_has(
             return Ok(false);
         }
         stored = Some(renewed);
+    }
+    if is_by_letter && assignments::administers(tx, Some(&checked.user.id)).await? {
+        return Ok(false);
     }
     let row = credentials::for_sign_in(tx, &checked.user.username).await?;
     Ok(row.is_some_and(|row| {

@@ -158,8 +158,8 @@ impl LoginService {
         Ok((signed_in, pending.errand))
     }
 
-    /// Writes down that a code was wrong. Who gave several is somebody who knows the password, and its owner is told. To them it makes no
-    /// difference: a letter that is sent, one too many and one for nobody are the same statements.
+    /// Writes down that a code was wrong. Who gave several after the password is somebody who knows it, and its owner is told; after a letter
+    /// nobody gave it. To them it makes no difference: a letter that is sent, one too many and one for nobody are the same statements.
     async fn note_wrong_code<T>(
         &self,
         waiting: &Waiting,
@@ -168,7 +168,8 @@ impl LoginService {
     ) -> Result<T, LoginError> {
         let user = &waiting.row.user;
         let tries = waiting.step.tries.saturating_add(1);
-        let to = Addressee::of(user).filter(|_| counted && is_a_stranger(tries));
+        let knows_password = waiting.pending.first == FirstFactor::Password;
+        let to = Addressee::of(user).filter(|_| knows_password && counted && is_a_stranger(tries));
         let letter = Letter::PasswordKnown { address: visit.address, at: visit.now };
         let (event, mail) = (failure(AuditAction::SignIn, Some(user), visit), self.parts.mail.clone());
         self.store

@@ -121,16 +121,47 @@ impl MailService {
         to: Option<Addressee>,
     ) -> Result<bool, StoreError> {
         let Some(office) = &self.0 else { return Ok(false) };
-        let MailParts { entropy, sealer, limits, .. } = &office.parts;
+        let tally = match &to {
+            Some(to) => office.tally(&letter, &Office::counted(&letter, to)),
+            None => Digest32::from_bytes(office.parts.entropy.bytes()),
+        };
+        office.keep(tx, letter, to, tally).await
+    }
+
+    /// The same for whoever was meant by what somebody typed. Requests for one account wait for each other, and so do those for one text
+    /// that means nobody: how long they take says nothing of whether there is somebody.
+    pub(crate) async fn post_asked(
+        &self,
+        tx: &mut Tx,
+        letter: Letter,
+        to: Option<Addressee>,
+        typed: &str,
+    ) -> Result<bool, StoreError> {
+        let Some(office) = &self.0 else { return Ok(false) };
+        let counted = match &to {
+            Some(to) => Office::counted(&letter, to),
+            None => format!("nobody\0{}", typed.trim().to_lowercase()),
+        };
+        let tally = office.tally(&letter, &counted);
+        office.keep(tx, letter, to, tally).await
+    }
+}
+
+impl Office {
+    /// Keeps a letter, to be sent if there is somebody who was not sent too many, and gives whether it is.
+    async fn keep(
+        &self,
+        tx: &mut Tx,
+        letter: Letter,
+        to: Option<Addressee>,
+        tally: Digest32,
+    ) -> Result<bool, StoreError> {
+        let MailParts { entropy, sealer, limits, .. } = &self.parts;
         let now = tx.now();
         let (kind, lifetime) = (letter.name(), letter.lifetime());
         let (most, within) = match letter.rest() {
             Some(rest) => (1, rest),
             None => (limits.per_address_per_hour, COUNTED),
-        };
-        let tally = match &to {
-            Some(to) => office.tally(&letter, to),
-            None => Digest32::from_bytes(entropy.bytes()),
         };
         let count = mail_outbox::count(tx, &tally, now.minus(within)).await?;
         let is_too_many = count >= u64::from(most) && !letter.is_the_only_way_back();
@@ -149,15 +180,16 @@ impl MailService {
         mail_outbox::insert(tx, &letter, state).await?;
         Ok(!is_void)
     }
-}
 
-impl Office {
-    /// Stands for an address and a kind of letter, or for an account where letters are counted for that: who has the key can count, and
-    /// nobody can tell whose it is.
-    fn tally(&self, letter: &Letter, to: &Addressee) -> Digest32 {
+    /// What letters of a kind are counted for: an account, or an address.
+    fn counted(letter: &Letter, to: &Addressee) -> String {
         let account =
             to.user.as_ref().filter(|_| letter.rest().is_some()).map(|user| user.as_str().to_owned());
-        let counted = account.unwrap_or_else(|| to.mailbox.address().compared());
+        account.unwrap_or_else(|| to.mailbox.address().compared())
+    }
+
+    /// Stands for what letters are counted for, and for their kind: who has the key can count, and nobody can tell whose it is.
+    fn tally(&self, letter: &Letter, counted: &str) -> Digest32 {
         let message = format!("{}\0{counted}", letter.counted_as());
         let tag = hmac::sign(&self.tally, message.as_bytes());
         Digest32::of(tag.as_ref())

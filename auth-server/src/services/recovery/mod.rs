@@ -93,7 +93,7 @@ impl RecoveryService {
                 Asked::by(user_agent, visit.address, visit.now),
             ));
         }
-        let (address, mail) = (visit.address, self.parts.mail.clone());
+        let (address, mail, typed) = (visit.address, self.parts.mail.clone(), who.to_owned());
         let known =
             letters.iter().find_map(|letter| letter.target.as_ref()).map(|target| target.user.clone());
         let event =
@@ -108,7 +108,7 @@ impl RecoveryService {
                     for Invitation { digest, target, letter, to } in letters {
                         let expires_at = tx.now().plus(letter.lifetime());
                         single_use::issue(tx, Purpose::PasswordReset, &digest, &target, expires_at).await?;
-                        mail.post_to(tx, letter, to).await?;
+                        mail.post_asked(tx, letter, to, &typed).await?;
                     }
                     tx.audit(event);
                     Ok::<(), StoreError>(())

@@ -168,10 +168,7 @@ impl ClientMetadata {
 
     fn openid(&self, known: Known) -> OpenIdForm {
         OpenIdForm {
-            subject_type: self
-                .subject_type
-                .clone()
-                .filter(|kind| kind != PAIRWISE || known.means(known.signs_in)),
+            subject_type: self.subject_type.clone(),
             sector_identifier: None,
             userinfo_signed_response_alg: self
                 .userinfo_signed_response_alg
@@ -548,6 +545,7 @@ mod tests {
     fn what_needs_an_id_token_is_left_out_of_documents_without_one() {
         let mut document = good();
         document["scope"] = json!("orders");
+        // Access tokens say who signed in, too.
         document["subject_type"] = json!("pairwise");
         document["userinfo_signed_response_alg"] = json!("ES256");
         let openid = |document: &Value, origin| {
@@ -555,7 +553,7 @@ mod tests {
             (protocol.openid.subject_type, protocol.openid.userinfo_signed_response_alg)
         };
         let both = || (Some("pairwise".to_owned()), Some("ES256".to_owned()));
-        assert_eq!(openid(&document, Origin::Document), (None, None));
+        assert_eq!(openid(&document, Origin::Document), (Some("pairwise".to_owned()), None));
         assert_eq!(openid(&document, Origin::Sent), both(), "whoever registers is told by the checks of all");
         document["scope"] = json!("openid orders");
         assert_eq!(openid(&document, Origin::Document), both());

@@ -79,6 +79,10 @@ impl RulesDesk {
         let Some(missing) = needs.iter().find(|permission| !self.may(&administrator, **permission)) else {
             // Whoever is no administrator hears so, and is led nowhere.
             return match self.second_step {
+                // Somebody administers who signed in before they did, by a letter.
+                _ if live.session.is_by_letter_alone() => {
+                    Err(visitor.answer(self.pages.go(&next.login_again())))
+                }
                 SecondStepFor::Administrators if live.session.acr != Acr::TwoFactors => {
                     Err(visitor.answer(self.pages.go(ADD_FOR_ADMINISTRATION)))
                 }

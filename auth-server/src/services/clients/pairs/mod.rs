@@ -115,7 +115,6 @@ fn what_could_never_come_to_anything_is_refused_at_its_field() {
         (Service, &["`id_token_alg`: `EdDSA`"], options("id_token_alg")),
         (Web, &[PLAIN_SCOPES, "`id_token_alg`: `RS256`"], options("id_token_alg")),
         (Spa, &[PLAIN_SCOPES, "`userinfo_signed_response_alg`"], protocol("userinfo_signed_response_alg")),
-        (Web, &[PLAIN_SCOPES, "`subject_type`: `pairwise`"], protocol("subject_type")),
         (M2m, &["`scopes`: `email`"], "/scopes".to_owned()),
         (Service, &["`scopes`: `email`"], "/scopes".to_owned()),
         (Device, &[DETAILS], options("authorization_details_types")),
@@ -131,7 +130,9 @@ fn what_could_never_come_to_anything_is_refused_at_its_field() {
         bound.iter().map(|refused| refused.0.as_str()).collect::<Vec<_>>(),
         [protocol("token_exchange")]
     );
-    for works in [&[EXCHANGE][..], &["`subject_type`: `pairwise`"], &[DETAILS, "`device_grant`"]] {
+    for works in
+        [&[EXCHANGE][..], &[PLAIN_SCOPES, "`subject_type`: `pairwise`"], &[DETAILS, "`device_grant`"]]
+    {
         assert_eq!(refusals((Web, SecurityProfile::None), works), [], "{works:?}");
     }
 }
