@@ -271,7 +271,8 @@ impl Browser {
         self.script(&measure).await.as_i64().unwrap_or(i64::MAX)
     }
 
-    /// What the browser complained about since the last time: violated policies, failed scripts, missing files.
+    /// What the browser complained about since the last time: violated policies, failed scripts, missing files. What its own pages
+    /// (`chrome://`) complain about is not of ours: no page of a server can load anything from there.
     ///
     /// # Panics
     ///
@@ -281,7 +282,8 @@ impl Browser {
         let log = self.client.issue_cmd(call).await.expect("chromedriver keeps a log");
         let entries = log.as_array().cloned().unwrap_or_default();
         let loud = entries.iter().filter(|entry| entry.get("level").is_none_or(|level| level != "DEBUG"));
-        loud.filter_map(|entry| entry.get("message")?.as_str().map(str::to_owned)).collect()
+        let told = loud.filter_map(|entry| entry.get("message")?.as_str());
+        told.filter(|message| !message.starts_with("chrome://")).map(str::to_owned).collect()
     }
 
     /// Saves a picture of the page where `tests/run` collects them.
