@@ -67,7 +67,9 @@ impl PageError {
 pub(crate) enum RequestError {
     #[error("the request was denied")]
     AccessDenied,
-    #[error("no sign-in here has an acr that the claims parameter calls essential")]
+    #[error(
+        "the sign-in has no acr that the request insists on, by an essential claim or, for an API, by acr_values"
+    )]
     AcrUnmet,
     #[error("claims is not what OpenID Connect Core section 5.5 says, or is too large, or repeats a member")]
     Claims,
