@@ -53,7 +53,9 @@ fn least((preset, profile): Place) -> ClientForm {
 /// What becomes of a client of this kind of which this is said.
 fn outcome(place: Place, said: &[&Setting]) -> Result<(), FieldErrors> {
     let mut form = least(place);
-    said.iter().for_each(|setting| (setting.say)(&mut form));
+    for setting in said {
+        (setting.say)(&mut form);
+    }
     let blueprint = reach::checked(form.parse()?, &Rules::new(&[]))?;
     let authentication = ClientAuthentication {
         method: blueprint.method_of_new(),
@@ -85,8 +87,7 @@ fn every_pair_of_settings_works_or_is_refused_with_a_reason() {
 /// Refusals of a client of which all that starts with these names is said.
 fn refusals(place: Place, names: &[&str]) -> Vec<(String, String)> {
     let all = settings();
-    let said: Vec<&Setting> =
-        all.into_iter().filter(|setting| names.iter().any(|name| setting.name == *name)).collect();
+    let said: Vec<&Setting> = all.into_iter().filter(|setting| names.contains(&setting.name)).collect();
     assert_eq!(said.len(), names.len(), "{names:?} are settings");
     let found = outcome(place, &said).err().unwrap_or_default();
     found.iter().map(|error| (error.pointer.clone(), error.message.clone())).collect()

@@ -34,6 +34,7 @@ const fn setting(name: &'static str, pointers: &'static [&'static str], say: fn(
     Setting { name, pointers, say }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "members of a form are options")]
 pub(super) fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
