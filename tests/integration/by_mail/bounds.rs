@@ -107,8 +107,9 @@ async fn who_comes_to_administer_needs_more_than_the_letter_of_before(
     assert_ne!(sent.status, 303, "{}", sent.text());
     assert_eq!(waiting.session(), None);
     // The password is more.
-    browser.sign_in(&ada).await;
-    assert_eq!(browser.get("/admin/policies").await.status, 200);
+    let mut with_password = scene.server.visitor();
+    with_password.sign_in(&ada).await;
+    assert_eq!(with_password.get("/admin/policies").await.status, 200);
 }
 
 /// Nobody gave the password, so nobody is told that somebody knows it.
