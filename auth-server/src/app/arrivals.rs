@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::app::administration::Administration;
 use crate::app::ground::Ground;
 use crate::http::state::Newcomers;
+use crate::services::network_limits::NetworkLimits;
 use crate::services::registration::RegistrationService;
 use crate::services::registration::documents::{DocumentService, Reach};
-use crate::services::registration::limits::ArrivalLimits;
 use crate::services::registration::logo::LogoService;
 use crate::services::registration::permission::Permissions;
 
@@ -26,11 +26,14 @@ impl Arrivals {
     }
 }
 
+/// Cells of the tables that count networks, as a power of two: half a megabyte each.
+const BITS: u32 = 15;
+
 /// Builds the services from what the server stands on.
 pub(super) fn build(ground: &Ground, administration: &Administration) -> Arrivals {
     let Ground { config, clock, entropy, outbound, store, .. } = ground;
     let settings = Arc::new(config.reach.registration.clone());
-    let limits = || ArrivalLimits::new(settings.per_address_per_minute, clock, entropy);
+    let limits = || NetworkLimits::new(settings.per_address_per_minute, BITS, clock, entropy);
     let logos = LogoService::new(store.clone(), outbound.clone());
     let reach = Reach { outbound: outbound.clone(), limits: limits(), logos: logos.clone() };
     let permissions = Permissions::new(store.clone(), Arc::clone(&settings));

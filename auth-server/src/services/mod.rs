@@ -34,6 +34,7 @@ pub(crate) mod logout;
 pub(crate) mod mailing;
 pub(crate) mod mint;
 pub(crate) mod names;
+pub(crate) mod network_limits;
 pub mod organisations;
 pub(crate) mod owners;
 pub mod paging;

@@ -23,9 +23,9 @@ use crate::outbound::{Document, JSON, Outbound, OutboundError};
 use crate::services::clients::ClientService;
 use crate::services::clients::form::Blueprint;
 use crate::services::clients::registered::Presents;
+use crate::services::network_limits::NetworkLimits;
 use crate::services::registration::Arrival;
 use crate::services::registration::error::{DocumentError, RegistrationError};
-use crate::services::registration::limits::ArrivalLimits;
 use crate::services::registration::logo::LogoService;
 use crate::services::registration::metadata::{ClientMetadata, MetadataError};
 use crate::services::registration::permission::Permissions;
@@ -70,7 +70,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Reach {
     pub(crate) outbound: Outbound,
-    pub(crate) limits: ArrivalLimits,
+    pub(crate) limits: NetworkLimits,
     pub(crate) logos: LogoService,
 }
 

@@ -8,7 +8,6 @@ pub(crate) mod admin;
 pub(crate) mod documents;
 pub(crate) mod error;
 mod from_behind;
-pub(crate) mod limits;
 pub(crate) mod logo;
 pub(crate) mod metadata;
 pub(crate) mod permission;
@@ -27,8 +26,8 @@ use crate::domain::registration::{About, Registration, RegistrationSource};
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::services::caller::{Authority, Caller};
 use crate::services::clients::ClientService;
+use crate::services::network_limits::NetworkLimits;
 use crate::services::registration::error::RegistrationError;
-use crate::services::registration::limits::ArrivalLimits;
 use crate::services::registration::logo::LogoService;
 use crate::services::registration::metadata::ClientMetadata;
 use crate::services::registration::permission::{Permissions, Permitted};
@@ -42,7 +41,7 @@ pub(crate) struct RegistrationService {
     store: Store,
     clients: ClientService,
     permissions: Permissions,
-    limits: ArrivalLimits,
+    limits: NetworkLimits,
     logos: LogoService,
     entropy: Entropy,
 }
@@ -79,7 +78,7 @@ impl RegistrationService {
         store: Store,
         clients: ClientService,
         permissions: Permissions,
-        (limits, logos): (ArrivalLimits, LogoService),
+        (limits, logos): (NetworkLimits, LogoService),
         entropy: Entropy,
     ) -> Self {
         Self { store, clients, permissions, limits, logos, entropy }

@@ -1,4 +1,4 @@
-//! How often one network may have a client made or a document fetched.
+//! How often one network may do something that costs, whoever is there.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -9,16 +9,14 @@ use governor::Quota;
 
 use crate::domain::clock::Clock;
 use crate::domain::secret::Entropy;
-use crate::services::buckets::{Buckets, Key, network_of, region_of};
+use crate::services::buckets::{Buckets, Key, at_least_one, network_of, region_of};
 
-/// Cells of a table: half a megabyte in all.
-const BITS: u32 = 15;
-/// How many networks of one provider's customer may do it at once.
-const NETWORKS: u32 = 4;
+/// How much the networks of one region have together, as a provider's customer may have many.
+const REGION_NETWORKS: u32 = 4;
 
-/// Counts per network.
+/// Counts per network, and per region of many.
 #[derive(Clone)]
-pub(crate) struct ArrivalLimits(Arc<Inner>);
+pub(crate) struct NetworkLimits(Arc<Inner>);
 
 struct Inner {
     seed: [u8; 32],
@@ -26,13 +24,11 @@ struct Inner {
     regions: Buckets,
 }
 
-impl ArrivalLimits {
-    pub(crate) fn new(per_minute: u32, clock: &Clock, entropy: &Entropy) -> Self {
-        let buckets = |most: u32| {
-            let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
-            Buckets::new(Quota::per_minute(most), BITS, clock)
-        };
-        let (networks, regions) = (buckets(per_minute), buckets(per_minute.saturating_mul(NETWORKS)));
+impl NetworkLimits {
+    /// So many a minute, at least one, counted in tables of two to the power of `bits` cells.
+    pub(crate) fn new(per_minute: u32, bits: u32, clock: &Clock, entropy: &Entropy) -> Self {
+        let buckets = |most: u32| Buckets::new(Quota::per_minute(at_least_one(most)), bits, clock);
+        let (networks, regions) = (buckets(per_minute), buckets(per_minute.saturating_mul(REGION_NETWORKS)));
         Self(Arc::new(Inner { seed: entropy.bytes(), networks, regions }))
     }
 
@@ -55,7 +51,7 @@ mod tests {
     #[test]
     fn a_network_and_a_customer_of_many_networks_have_their_share() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
-        let limits = ArrivalLimits::new(2, &clock, &Entropy::seeded(1));
+        let limits = NetworkLimits::new(2, 13, &clock, &Entropy::seeded(1));
         let admitted = |address: &str| limits.admit(address.parse().unwrap()).is_ok();
         assert_eq!([(); 3].map(|()| admitted("192.0.2.1")), [true, true, false]);
         assert!(admitted("192.0.2.2"));
