@@ -76,10 +76,6 @@ pub(crate) struct Seen<'s> {
 
 /// Decides whether the session of the browser answers the request.
 pub(crate) fn sign_in(request: &AuthorizeRequest, session: Option<Seen<'_>>, now: Timestamp) -> SignIn {
-    // It is found as a request is read; this is of one that an earlier version kept.
-    if request.asks_for_the_impossible() {
-        return SignIn::Refused(RequestError::AcrUnmet);
-    }
     let reason = match session {
         None => Some(LoginReason::NotSignedIn),
         Some(seen) => match seen.age {
@@ -284,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_that_will_do_is_not_asked_for_and_one_that_nobody_can_give_is_refused_at_once() {
+    fn a_proof_that_will_do_is_not_asked_for_and_one_that_nobody_can_give_is_known_at_once() {
         let live = live(1, NOW);
         let mut request = request(&[], None);
         request.wishes.acr_values = Some([Acr::TwoFactors].into());
@@ -293,10 +289,14 @@ mod tests {
         request.reach = Reach::from(Some(ApiId::generate(NOW, &Entropy::seeded(5))));
         request.wishes.acr_values = Some(Acr::ALL.into());
         assert_eq!(sign_in(&request, Some(seen(&live, SessionAge::Older)), NOW), SignIn::Done);
+        assert!(!request.asks_for_the_impossible());
+        request.wishes.claims.acr = Some([Acr::OneFactor].into());
+        request.wishes.acr_values = Some([Acr::TwoFactors].into());
+        assert!(request.asks_for_the_impossible());
+        request.wishes.claims.acr = None;
+        assert!(!request.asks_for_the_impossible());
         request.wishes.acr_values = Some(BTreeSet::new());
-        for session in [None, Some(seen(&live, SessionAge::Older))] {
-            assert_eq!(sign_in(&request, session, NOW), SignIn::Refused(RequestError::AcrUnmet));
-        }
+        assert!(request.asks_for_the_impossible());
     }
 
     #[test]

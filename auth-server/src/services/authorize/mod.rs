@@ -307,7 +307,7 @@ impl AuthorizeService {
         request.fits(self.settings.sign_up)?;
         request.reach = self.reach(&draft.resources, parameters, client).await?;
         request.scopes = self.scopes_there(&request).await?;
-        // Nobody has to sign in to find out, and a client that pushes hears of it then.
+        // Core §5.5.1.1: what cannot be met is a failed sign-in. Nobody has to sign in to find out, and a client that pushes hears of it then.
         if request.asks_for_the_impossible() {
             return Err(RequestError::AcrUnmet.into());
         }
