@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use portcullis_guard::Clock;
 use portcullis_tests::authenticator::Authenticator;
-use portcullis_tests::authorize::{AuthorizeRequest, Callback};
+use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::passkey::{Manner, Passkey};
 use portcullis_tests::server::TestServer;
 use portcullis_tests::service::GuardedService;
-use portcullis_tests::visitor::the_form;
 use rstest::rstest;
 use serde_json::json;
 
@@ -96,9 +95,7 @@ async fn section_5_whoever_can_do_more_is_asked_to_and_for_others_the_request_fa
     let answer = passkey.sign(&question, &server.issuer, &Manner::default());
     let sent = browser.give_passkey(&page, &question, &answer).await;
     let page = browser.follow(sent).await;
-    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
-    let answer = browser.follow(sent).await;
-    let callback = Callback::of(&answer.location().expect("the answer leads to the client"));
+    let callback = browser.allow(&page).await;
     let tokens = server.machine.redeem(&shop, &request, &callback).await;
     assert_eq!(claims(&tokens.member("access_token"))["acr"], TWO_FACTORS);
 

@@ -9,10 +9,14 @@ use portcullis_tests::server::TestServer;
 use rstest::rstest;
 use serde_json::json;
 
+/// An API that strangers may ask for.
+const TOOLS: &str = "https://tools.example";
+
 async fn stranger(database: Database) -> (TestServer, OwnRegistration) {
     let server =
         TestServer::start_with(database, |config| config.reach.registration.dynamic = Dynamic::Token).await;
-    let token = server.initial_token(json!({})).await;
+    let tools = server.admin.api(TOOLS).await;
+    let token = server.initial_token(json!({ "apis": [tools.id] })).await;
     let own = OwnRegistration::of(&server.register(Some(&token), &web_metadata()).await);
     (server, own)
 }
@@ -32,6 +36,12 @@ async fn section_4_11_2_an_error_leads_to_a_stranger_only_if_the_person_wants_it
     assert_eq!(text_of(&html, "error-code").as_deref(), Some("invalid_scope"));
     let link = link_of(&html, "told-go").unwrap();
     assert!(link.starts_with("https://partner.test/callback?error=invalid_scope&"), "{link}");
+    // The same where it is known before anybody signs in that no sign-in will do (RFC 9470 §5).
+    let gold =
+        AuthorizeRequest::of(&own.client).with("resource", TOOLS).with("acr_values", "urn:example:gold");
+    let page = server.visitor().open(&gold.path()).await;
+    assert_eq!((page.status.as_u16(), page.location()), (400, None), "{}", page.text());
+    assert_eq!(text_of(&page.text(), "error-code").as_deref(), Some("unmet_authentication_requirements"));
     // A form waits for the person as well.
     let form = server.visitor().open(&wrong.clone().with("response_mode", "form_post").path()).await;
     assert_eq!(form.status, 400);

@@ -5,7 +5,7 @@ mod bounds;
 use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
-use portcullis_tests::authenticator::{ADD, Authenticator, code_form};
+use portcullis_tests::authenticator::{ADD, code_form};
 use portcullis_tests::authorize::{AuthorizeRequest, Callback};
 use portcullis_tests::by_mail::{ByMail, SUBJECT, letter_form, other_than};
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
@@ -103,9 +103,7 @@ async fn the_request_of_an_application_goes_on_and_tokens_say_that_it_was_a_code
     let page = browser.ask_by_mail(&way, "ada").await;
     let sent = browser.submit(&letter_form(&page, &scene.code().await)).await;
     let page = browser.follow(sent).await;
-    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
-    let answer = browser.follow(sent).await;
-    let callback = Callback::of(&answer.location().unwrap());
+    let callback = browser.allow(&page).await;
     let tokens = scene.server.machine.redeem(&shop, &request, &callback).await;
     let said = claims(&tokens.member("id_token"));
     assert_eq!((&said["acr"], &said["amr"]), (&json!(ONE_FACTOR), &json!(["otp"])));
@@ -141,10 +139,7 @@ async fn an_account_with_a_second_step_takes_it_after_the_letter_and_has_proven_
 ) {
     let scene = ByMail::start(database).await;
     let ada = scene.person("ada").await;
-    let mut own = scene.server.visitor();
-    own.sign_in(&ada).await;
-    let app = Authenticator::add(&mut own, &scene.server).await;
-    scene.server.wait(Duration::from_secs(30));
+    let app = scene.app_of(&ada).await;
     let shop = scene.server.admin.web_client(&[]).await;
     let request = AuthorizeRequest::of(&shop);
     let mut browser = scene.server.visitor();
@@ -158,9 +153,7 @@ async fn an_account_with_a_second_step_takes_it_after_the_letter_and_has_proven_
     assert_eq!(browser.submit(&letter_form(&page, &code)).await.status, 410, "it is used up");
     let sent = browser.submit(&code_form(&step, &app.code(scene.server.clock.now()))).await;
     let page = browser.follow(sent).await;
-    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
-    let answer = browser.follow(sent).await;
-    let callback = Callback::of(&answer.location().unwrap());
+    let callback = browser.allow(&page).await;
     let tokens = scene.server.machine.redeem(&shop, &request, &callback).await;
     let said = claims(&tokens.member("id_token"));
     assert_eq!((&said["acr"], &said["amr"]), (&json!(ONE_FACTOR), &json!(["otp"])));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authenticator::{ADD, Authenticator};
-use portcullis_tests::authorize::{AuthorizeRequest, Callback};
+use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::jwt::claims;
 use portcullis_tests::markup::{Form, attribute, forms, tags, text_of};
@@ -84,9 +84,7 @@ async fn somebody_signs_in_with_a_passkey_and_that_is_two_factors(
     let answer = scene.passkey.sign(&question, &scene.server.issuer, &Manner::default());
     let sent = browser.give_passkey(&page, &question, &answer).await;
     let page = browser.follow(sent).await;
-    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
-    let answer = browser.follow(sent).await;
-    let callback = Callback::of(&answer.location().unwrap());
+    let callback = browser.allow(&page).await;
     let tokens = scene.server.machine.redeem(&shop, &request, &callback).await;
     let said = claims(&tokens.member("id_token"));
     assert_eq!((&said["acr"], &said["amr"]), (&json!(TWO_FACTORS), &json!(["pop", "user", "mfa"])));

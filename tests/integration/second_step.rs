@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authenticator::{ADD, Authenticator, code_form, recovery_codes};
-use portcullis_tests::authorize::{AuthorizeRequest, Callback};
+use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
 use portcullis_tests::device::Codes;
 use portcullis_tests::jwt::claims;
@@ -121,9 +121,7 @@ async fn tokens_say_that_there_were_two_factors_and_applications_may_insist(
     let page = browser.begin_at(&page, &scene.ada).await;
     let sent = browser.give(&page, &scene.code()).await;
     let page = browser.follow(sent).await;
-    let sent = browser.submit(&the_form(&page, "consent").with("decision", "allow")).await;
-    let answer = browser.follow(sent).await;
-    let callback = Callback::of(&answer.location().unwrap());
+    let callback = browser.allow(&page).await;
     let tokens = scene.server.machine.redeem(&shop, &request, &callback).await;
     let said = claims(&tokens.member("id_token"));
     assert_eq!((&said["acr"], &said["amr"]), (&json!(TWO_FACTORS), &json!(["pwd", "otp", "mfa"])));

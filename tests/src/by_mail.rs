@@ -1,8 +1,11 @@
 //! A server that signs people in by mail, and what its letters say.
 
+use std::time::Duration;
+
 use portcullis_server::Config;
 
 use crate::agent::Answer;
+use crate::authenticator::Authenticator;
 use crate::database::Database;
 use crate::markup::Form;
 use crate::post_office::{PostOffice, Received};
@@ -60,6 +63,15 @@ impl ByMail {
         let form = the_form(&page, "code-form").with("code", &letter.code().expect("it has a code"));
         let done = visitor.submit(&form.with("confirm", "yes")).await;
         assert_eq!(done.header("location"), "/verify/done", "{}", done.text());
+    }
+
+    /// Adds a second step to the account of somebody, in a browser of theirs, and waits until its next code counts.
+    pub async fn app_of(&self, person: &Person) -> Authenticator {
+        let mut own = self.server.visitor();
+        own.sign_in(person).await;
+        let app = Authenticator::add(&mut own, &self.server).await;
+        self.server.wait(Duration::from_secs(30));
+        app
     }
 
     /// Sends what is due, and gives the letters with this subject, oldest first.

@@ -187,6 +187,17 @@ impl Visitor {
         self.walk(&request.path(), person).await
     }
 
+    /// Allows what an application asks for on this page, and gives what it gets.
+    ///
+    /// # Panics
+    ///
+    /// When the page asks for nothing, or the answer leads nowhere.
+    pub async fn allow(&mut self, page: &Answer) -> Callback {
+        let sent = self.submit(&the_form(page, "consent").with("decision", "allow")).await;
+        let answer = self.follow(sent).await;
+        Callback::of(&answer.location().unwrap_or_else(|| panic!("it leads nowhere: {}", answer.text())))
+    }
+
     /// Follows an address of the server to the application: signs in where a sign-in form appears, allows where
     /// consent is asked, goes on where a page says that an error leads to a stranger, and returns what the application gets.
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_server::config::SecondStepFor;
 use portcullis_tests::agent::Answer;
-use portcullis_tests::authenticator::{Authenticator, code_form};
+use portcullis_tests::authenticator::code_form;
 use portcullis_tests::by_mail::{ByMail, SUBJECT, letter_form};
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
 use portcullis_tests::markup::link_of;
@@ -91,10 +91,7 @@ async fn who_comes_to_administer_needs_more_than_the_letter_of_before(
     let (ada, bea) = (scene.person("ada").await, scene.person("bea").await);
     let mut browser = scene.server.visitor();
     scene.sign_in(&mut browser, "ada").await;
-    let mut own = scene.server.visitor();
-    own.sign_in(&bea).await;
-    let app = Authenticator::add(&mut own, &scene.server).await;
-    scene.server.wait(Duration::from_secs(30));
+    let app = scene.app_of(&bea).await;
     let mut waiting = scene.server.visitor();
     let step = scene.sign_in(&mut waiting, "bea").await;
     assert_eq!(step.url.path(), "/login/code", "{}", step.text());
@@ -120,10 +117,7 @@ async fn wrong_codes_after_a_letter_are_no_sign_that_the_password_is_known(
 ) {
     let scene = ByMail::start(database).await;
     let ada = scene.person("ada").await;
-    let mut own = scene.server.visitor();
-    own.sign_in(&ada).await;
-    let app = Authenticator::add(&mut own, &scene.server).await;
-    scene.server.wait(Duration::from_secs(30));
+    let app = scene.app_of(&ada).await;
     let known = async || scene.letters("Somebody knows your password").await.len();
     let wrong = || app.wrong_code(scene.server.clock.now());
     let mut browser = scene.server.visitor();
