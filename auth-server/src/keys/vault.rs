@@ -94,9 +94,9 @@ impl Vault {
         if changed { self.load(&loaded).await } else { Ok(loaded) }
     }
 
-    /// Reads the keys; those that are in memory already are not opened again.
+    /// Reads the keys; those that are in memory already are not opened again. No request reads them, so it is not counted.
     pub(super) async fn load(&self, known: &Loaded) -> Result<Loaded, RingError> {
-        let stored = signing_keys::list(&mut self.store.read().await?).await?;
+        let stored = signing_keys::list(&mut self.store.read().await?.uncounted()).await?;
         let mut keys = Vec::with_capacity(stored.len());
         for row in stored {
             keys.push(match known.find(&row.kid) {

@@ -38,10 +38,11 @@ impl AdminPolicy {
         self.shared.clone()
     }
 
-    /// Takes over the active revision if it is not the one in force. What is in force stays when that fails.
+    /// Takes over the active revision if it is not the one in force. What is in force stays when that fails. It is done beside the
+    /// requests, and not counted among their statements.
     pub(crate) async fn refresh(&self) -> Result<(), AdminError> {
         let _turn = self.turn.lock().await;
-        let mut tx = self.store.read().await?;
+        let mut tx = self.store.read().await?.uncounted();
         let active = self.owners.api(&mut tx).await?.active_revision;
         drop(tx);
         if active != self.shared.revision() {
@@ -70,7 +71,7 @@ async fn compile(source: PolicySource, revision: u64) -> Result<Arc<Snapshot>, A
 }
 
 async fn load(store: &Store, owners: &Owners) -> Result<Arc<Snapshot>, AdminError> {
-    let mut tx = store.read().await?;
+    let mut tx = store.read().await?.uncounted();
     let api = owners.api(&mut tx).await?;
     let number = api.active_revision.ok_or(AdminError::NotFound(Thing::Policy))?;
     let revision = policies::find_revision(&mut tx, &api.id, number).await?;
