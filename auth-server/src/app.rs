@@ -116,7 +116,7 @@ impl App {
         };
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
-        let front = front::open(&ground, administration.assignments.clone())?;
+        let front = front::open(&ground, &administration)?;
         let arrivals = Arc::new(arrivals::build(&ground, &administration));
         let authorities = tls::authorities(&ground.config.server.tls)?;
         let vouched = (authorities.clone(), arrivals.documents.clone());

@@ -111,6 +111,41 @@ async fn somebody_looks_after_the_account(#[values(On, Off)] scripts: Scripts) {
     browser.close().await;
 }
 
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_has_the_account_deleted_and_keeps_it(#[values(On, Off)] scripts: Scripts) {
+    let scene = Scene::start().await;
+    let browser = scene.signed_in(scripts).await;
+    let looks = async |page: &str| {
+        if scripts == On {
+            inspect(&browser, page).await;
+        }
+    };
+    browser.click("to-data").await;
+    browser.wait_for("download").await;
+    looks("account-data").await;
+    browser.click("to-deletion").await;
+    browser.wait_for("deletion-form").await;
+    looks("account-deletion").await;
+    browser.fill("confirmation", "somebody").await;
+    browser.click("submit").await;
+    browser.wait_for("error-summary").await;
+    looks("account-deletion-refused").await;
+    browser.fill("confirmation", "ada").await;
+    browser.click("submit").await;
+    browser.wait_for("until").await;
+    looks("account-leaving").await;
+    browser.click("sign-in-again").await;
+    sign_in(&browser, &scene.ada).await;
+    browser.wait_for("keep").await;
+    looks("sign-in-leaving").await;
+    browser.click("keep").await;
+    assert!(browser.text("reason").await.contains("Your account is kept."));
+    sign_in(&browser, &scene.ada).await;
+    browser.wait_for("sign-out").await;
+    browser.close().await;
+}
+
 /// The keys that lead on, and that press a button or follow a link.
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
@@ -127,6 +162,7 @@ async fn the_keyboard_leads_through_the_pages_and_shows_where_it_is() {
         ("sessions", "/account/sessions"),
         ("apps", "/account/apps"),
         ("log", "/account/log"),
+        ("data", "/account/data"),
         ("overview", "/account"),
     ] {
         let link = browser.wait_for(&format!("to-{page}")).await;
@@ -142,7 +178,7 @@ async fn the_keyboard_leads_through_the_pages_and_shows_where_it_is() {
     }
     // From link to link in the order of the page, each with a ring around it.
     browser.wait_for("to-overview").await.send_keys(TAB).await.unwrap();
-    for page in ["profile", "password", "passkeys", "security", "sessions", "apps", "log"] {
+    for page in ["profile", "password", "passkeys", "security", "sessions", "apps", "log", "data"] {
         assert_eq!(browser.focused().await, format!("to-{page}"));
         let ring = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(browser.script(ring).await, "solid", "{page}");

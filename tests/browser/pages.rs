@@ -152,7 +152,7 @@ async fn no_page_scrolls_sideways_beside_a_scroll_bar() {
     for part in ["", "/try", "/activation", "/history", "/history/1", "/routes"] {
         narrow(&format!("{rules}{part}")).await;
     }
-    for page in ["apps", "log", "profile", "sessions"] {
+    for page in ["apps", "data", "data/deletion", "log", "profile", "sessions"] {
         narrow(&format!("/account/{page}")).await;
     }
     for path in ["/account", "/account/security/password", "/admin/policies", "/logout", "/logged-out"] {

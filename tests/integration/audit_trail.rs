@@ -84,6 +84,9 @@ const BY_A_PERSON: &str = "POST /apis/{api}/policy/schedules/{schedule}/approve"
 /// What nobody allowed is not taken back: see the tests of consent.
 const OF_PEOPLE: &str = "POST /users/{user}/consents/withdraw";
 
+/// What nobody asked for is not taken back either: see the tests of accounts that are to be deleted.
+const OF_LEAVERS: &str = "DELETE /users/{user}/deletion";
+
 /// What is done to clients that came by themselves: see the tests of RFC 7592.
 const OF_STRANGERS: [&str; 2] = ["POST /registrations/disable", "POST /registrations/enable"];
 
@@ -167,7 +170,11 @@ async fn every_change_is_one_audit_event(#[values(Sqlite, Postgres)] database: D
     })
     .await;
     let routes = changes();
-    let known = routes.iter().map(|(route, ..)| *route).chain([BY_A_PERSON, OF_PEOPLE]).chain(OF_STRANGERS);
+    let known = routes
+        .iter()
+        .map(|(route, ..)| *route)
+        .chain([BY_A_PERSON, OF_LEAVERS, OF_PEOPLE])
+        .chain(OF_STRANGERS);
     let known: BTreeSet<String> = known.map(str::to_owned).collect();
     assert_eq!(known, mutating(&server).await, "every mutating route stands in the table, and no other");
     let mut made = Made::default();

@@ -48,11 +48,15 @@ mod introspection;
 #[cfg(test)]
 mod invitations;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod machines;
 #[cfg(test)]
 mod mail;
+#[cfg(test)]
+mod own_data;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]

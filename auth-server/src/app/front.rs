@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::administration::Administration;
 use crate::app::ground::Ground;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
@@ -11,9 +12,12 @@ use crate::services::account::limits::ChangeLimits;
 use crate::services::addresses::{AddressParts, AddressService};
 use crate::services::assignments::AssignmentService;
 use crate::services::known_device::DeviceProof;
+use crate::services::leaving::{LeavingParts, LeavingService};
 use crate::services::letter_limits::LetterLimits;
 use crate::services::login::{LetterWay, LoginParts, LoginService};
 use crate::services::login_limits::LoginLimits;
+use crate::services::own_data::{OwnDataParts, OwnDataService};
+use crate::services::owners::Owners;
 use crate::services::passkeys::own::{PasskeyParts, PasskeyService};
 use crate::services::passkeys::party::RelyingParty;
 use crate::services::password::HashError;
@@ -35,7 +39,7 @@ pub enum FrontError {
 }
 
 /// Builds the front. Its keys are derived from the master key: every replica accepts the cookies of every other.
-pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Front, FrontError> {
+pub(super) fn open(ground: &Ground, administration: &Administration) -> Result<Front, FrontError> {
     let Ground { config, clock, entropy, sealer, store, hasher, .. } = ground;
     let issuer = config.issuer();
     let limits = LetterLimits::new(&config.limits, clock, entropy);
@@ -81,16 +85,41 @@ pub(super) fn open(ground: &Ground, assignments: AssignmentService) -> Result<Fr
     Ok(Front {
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
+        data: own_data(ground, &account),
+        leaving: leaving(ground, administration.people.users.owners()),
         account,
         passkeys: PasskeyService::new(store.clone(), passkeys),
         steps: SecondStepService::new(store.clone(), steps),
         by_letter: Arc::new(ByLetter {
             recovery: recovery(ground, limits.clone()),
             addresses: AddressService::new(store.clone(), addresses),
-            sign_up: sign_up(ground, limits, (&login, assignments)),
+            sign_up: sign_up(ground, limits, (&login, administration.assignments.clone())),
         }),
         login,
     })
+}
+
+/// What is kept about people, for them.
+fn own_data(ground: &Ground, account: &AccountService) -> OwnDataService {
+    let parts = OwnDataParts {
+        account: account.clone(),
+        issuer: ground.config.issuer(),
+        limits: ChangeLimits::rare(&ground.clock, &ground.entropy),
+    };
+    OwnDataService::new(ground.store.clone(), parts)
+}
+
+/// Accounts whose owners want them deleted.
+fn leaving(ground: &Ground, owners: &Owners) -> LeavingService {
+    let Ground { config, clock, entropy, mail, notices, store, .. } = ground;
+    let parts = LeavingParts {
+        settings: config.reach.accounts.clone(),
+        owners: owners.clone(),
+        notices: notices.clone(),
+        mail: mail.clone(),
+        limits: ChangeLimits::rare(clock, entropy),
+    };
+    LeavingService::new(store.clone(), parts)
 }
 
 /// New passwords by letter.

@@ -1,10 +1,12 @@
-//! The `accounts` section: how people come to accounts.
+//! The `accounts` section: how people come to accounts, and leave them.
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How people come to accounts.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+/// How people come to accounts, and leave them.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Accounts {
     /// Who makes an account without an administrator: `closed`, nobody; `invitation`, whoever an administrator invited; `open`, everybody
@@ -13,6 +15,41 @@ pub struct Accounts {
     /// Let people sign in by a code that is sent to the address of their account, if that is confirmed: it counts as one factor, like a
     /// password. Nobody who administers the server may. Letters have to be sent (`mail.transport`).
     pub sign_in_by_mail: bool,
+    /// Who has an account deleted: `self`, its owner, who asks for it on the account pages; `closed`, administrators alone.
+    pub deletion: Deletion,
+    /// For how many days an account that its owner wants deleted is only switched off, and can be kept; with 0 it is gone at once.
+    #[schemars(range(min = 0, max = 90))]
+    pub deletion_grace_days: u32,
+}
+
+impl Accounts {
+    /// How long an account that its owner wants deleted can be kept.
+    pub fn deletion_grace(&self) -> Duration {
+        Duration::from_hours(24) * self.deletion_grace_days
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            sign_up: SignUp::Closed,
+            sign_in_by_mail: false,
+            deletion: Deletion::Owner,
+            deletion_grace_days: 14,
+        }
+    }
+}
+
+/// Who has an account deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deletion {
+    /// Administrators alone.
+    Closed,
+    /// Its owner, too.
+    #[default]
+    #[serde(rename = "self")]
+    Owner,
 }
 
 /// Who makes an account without an administrator.
@@ -42,7 +79,7 @@ impl SignUp {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use crate::config::{Config, Deletion};
 
     #[test]
     fn accounts_that_people_make_take_letters() {
@@ -66,5 +103,33 @@ mod tests {
         let config = Config::from_toml(&format!("{alone}\n[mail]\ntransport = \"folder\"")).unwrap();
         assert!(config.reach.accounts.sign_in_by_mail);
         assert!(!Config::from_toml("").unwrap().reach.accounts.sign_in_by_mail);
+    }
+
+    #[test]
+    fn an_account_is_kept_for_ninety_days_at_most() {
+        let accounts = |text: &str| Config::from_toml(text).map(|config| config.reach.accounts);
+        let days = |text: &str| accounts(text).unwrap().deletion_grace().as_secs() / 86_400;
+        assert_eq!(days(""), 14);
+        for allowed in [0, 1, 90] {
+            assert_eq!(days(&format!("[accounts]\ndeletion_grace_days = {allowed}")), allowed);
+        }
+        for refused in ["91", "-1", "\"14 days\"", "1.5"] {
+            let error = accounts(&format!("[accounts]\ndeletion_grace_days = {refused}")).unwrap_err();
+            assert!(error.to_string().contains("accounts.deletion_grace_days"), "{error}");
+        }
+        let error = accounts("[accounts]\ndeletion_grace_days = 91").unwrap_err().to_string();
+        assert!(error.contains("90"), "{error}");
+    }
+
+    #[test]
+    fn who_deletes_accounts_is_one_of_two_words() {
+        let deletion = |word: &str| {
+            Config::from_toml(&format!("[accounts]\ndeletion = \"{word}\""))
+                .map(|config| config.reach.accounts.deletion)
+        };
+        assert_eq!(deletion("self").unwrap(), Deletion::Owner);
+        assert_eq!(deletion("closed").unwrap(), Deletion::Closed);
+        let error = deletion("open").unwrap_err().to_string();
+        assert!(error.contains("accounts.deletion"), "{error}");
     }
 }

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::accounts::{Accounts, SignUp};
+pub use self::accounts::{Accounts, Deletion, SignUp};
 pub use self::effort::{Limits, Log, LogFormat, Passwords};
 pub use self::errors::{ConfigError, ConfigErrors, Origin};
 pub use self::gateway::{

@@ -232,7 +232,10 @@ pub enum AuditAction {
     SignUpRequested,
     TokenRevoked,
     UserCreated,
+    UserDataDownloaded,
     UserDeleted,
+    UserDeletionRequested,
+    UserDeletionWithdrawn,
     UserDisabled,
     UserEnabled,
     UserImpersonated,
@@ -241,7 +244,7 @@ pub enum AuditAction {
     UserUpdated,
 }
 
-const ACTIONS: [(AuditAction, &str); 80] = [
+const ACTIONS: [(AuditAction, &str); 83] = [
     (AuditAction::AccessRefused, "access.refused"),
     (AuditAction::AddressConfirmed, "address.confirmed"),
     (AuditAction::AddressProofRequested, "address.proof_requested"),
@@ -315,7 +318,10 @@ const ACTIONS: [(AuditAction, &str); 80] = [
     (AuditAction::SignUpRequested, "sign_up.requested"),
     (AuditAction::TokenRevoked, "token.revoked"),
     (AuditAction::UserCreated, "user.created"),
+    (AuditAction::UserDataDownloaded, "user.data_downloaded"),
     (AuditAction::UserDeleted, "user.deleted"),
+    (AuditAction::UserDeletionRequested, "user.deletion_requested"),
+    (AuditAction::UserDeletionWithdrawn, "user.deletion_withdrawn"),
     (AuditAction::UserDisabled, "user.disabled"),
     (AuditAction::UserEnabled, "user.enabled"),
     (AuditAction::UserImpersonated, "user.impersonated"),

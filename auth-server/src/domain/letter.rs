@@ -31,6 +31,15 @@ pub(crate) const PROOF: Duration = Duration::from_hours(24);
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Letter {
+    /// Whoever has the account, one hopes, wants it deleted.
+    AccountDeletion {
+        /// From where it was asked for.
+        address: IpAddr,
+        /// When.
+        at: Timestamp,
+        /// Until when its owner can keep it; `None`: it is deleted.
+        until: Option<Timestamp>,
+    },
     /// Somebody, the owner one hopes, wants an account with an address that one has already.
     AccountExists {
         /// The user name of that account.
@@ -254,6 +263,7 @@ impl Letter {
     /// that anybody can ask for keeps no warning from arriving.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::AccountDeletion { .. } => "account_deletion",
             Self::AccountExists { .. } => "account_exists",
             Self::AddressChanged { .. } => "address_changed",
             Self::Invitation { .. } => "invitation",
@@ -293,7 +303,8 @@ impl Letter {
     /// How long it is tried. A link in a letter lives as long, and no longer; that of an invitation says itself until when.
     pub const fn lifetime(&self) -> Duration {
         match self {
-            Self::AddressChanged { .. }
+            Self::AccountDeletion { .. }
+            | Self::AddressChanged { .. }
             | Self::PasskeyAdded { .. }
             | Self::PasskeyRemoved { .. }
             | Self::PasswordChanged { .. }
@@ -385,7 +396,10 @@ mod tests {
         let verify = Letter::VerifyAddress { code, username, asked };
         let all = format!("{reset:?} {verify:?} {sign_up:?} {invitation:?} {sign_in:?}");
         assert!(!all.contains(link.expose()));
+        let address = "192.0.2.1".parse().unwrap();
         for letter in [
+            Letter::AccountDeletion { address, at, until: Some(until) },
+            Letter::AccountDeletion { address, at, until: None },
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
             Letter::PasswordKnown { address: "192.0.2.1".parse().unwrap(), at },

@@ -1,5 +1,6 @@
 //! The rules of the product as types: no runtime, no web framework, no database, no clock of its own.
 
+pub mod account_deletion;
 pub mod audit;
 pub mod backchannel;
 pub mod browser_name;

@@ -29,9 +29,11 @@ use crate::services::device::DeviceService;
 use crate::services::events::EventService;
 use crate::services::health::HealthService;
 use crate::services::introspect::IntrospectionService;
+use crate::services::leaving::LeavingService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
 use crate::services::names::NameService;
+use crate::services::own_data::OwnDataService;
 use crate::services::passkeys::own::PasskeyService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::decide::DecisionService;
@@ -178,6 +180,8 @@ pub(crate) struct Front {
     pub(crate) forms: FormGuard,
     pub(crate) login: LoginService,
     pub(crate) account: AccountService,
+    pub(crate) data: OwnDataService,
+    pub(crate) leaving: LeavingService,
     pub(crate) passkeys: PasskeyService,
     pub(crate) steps: SecondStepService,
     pub(crate) by_letter: Arc<ByLetter>,
@@ -188,6 +192,18 @@ pub(crate) struct ByLetter {
     pub(crate) recovery: RecoveryService,
     pub(crate) addresses: AddressService,
     pub(crate) sign_up: SignUpService,
+}
+
+impl FromRef<AppState> for OwnDataService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.data.clone()
+    }
+}
+
+impl FromRef<AppState> for LeavingService {
+    fn from_ref(state: &AppState) -> Self {
+        state.front.leaving.clone()
+    }
 }
 
 impl FromRef<AppState> for PasskeyService {

@@ -10,6 +10,8 @@ use crate::domain::secret::Entropy;
 use crate::jobs::cleanup;
 use crate::jobs::lease::Lease;
 use crate::jobs::schedule::PERIODIC;
+use crate::services::backchannel::LogoutNotices;
+use crate::services::deletion;
 use crate::services::policies::PolicyService;
 use crate::services::policies::schedule::{ACTIVATION_JOB, ActivationJob};
 use crate::storage::{Store, StoreError};
@@ -107,10 +109,17 @@ impl Runner {
 
     async fn do_job(&self, lease: &Lease) -> Result<(), JobFailure> {
         match lease.job.kind.as_str() {
-            cleanup::KIND => Ok(cleanup::run(&self.store, self.clock.now(), self.keep_records).await?),
+            cleanup::KIND => self.clean_up().await,
             ACTIVATION_JOB => self.activate(&lease.job.payload).await,
             _ => Err(JobFailure::UnknownKind),
         }
+    }
+
+    async fn clean_up(&self) -> Result<(), JobFailure> {
+        let now = self.clock.now();
+        // Applications are told of the last sign-outs by whoever sends notices.
+        deletion::all_due(&self.store, &LogoutNotices::new(self.entropy.clone()), now).await?;
+        Ok(cleanup::run(&self.store, now, self.keep_records).await?)
     }
 
     async fn activate(&self, payload: &str) -> Result<(), JobFailure> {

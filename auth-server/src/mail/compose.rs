@@ -17,7 +17,10 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode, SignedInBy};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 53] = [
+const TEMPLATES: [(&str, &str); 56] = [
+    ("account_deletion.html", include_str!("../../templates/mail/account_deletion.html")),
+    ("account_deletion.subject", include_str!("../../templates/mail/account_deletion.subject")),
+    ("account_deletion.txt", include_str!("../../templates/mail/account_deletion.txt")),
     ("account_exists.html", include_str!("../../templates/mail/account_exists.html")),
     ("account_exists.subject", include_str!("../../templates/mail/account_exists.subject")),
     ("account_exists.txt", include_str!("../../templates/mail/account_exists.txt")),
@@ -128,6 +131,8 @@ struct Facts<'a> {
     username: Option<&'a str>,
     /// Whether somebody signed in by a letter.
     by_letter: bool,
+    /// Until when an account that is to be deleted can be kept.
+    until: Option<String>,
 }
 
 /// The one link by which somebody goes on.
@@ -208,6 +213,7 @@ impl<'a> Facts<'a> {
             username: None,
             left: None,
             by_letter: false,
+            until: None,
         };
         let asked = |asked: &'a Asked| Self {
             browser: asked.browser.as_deref(),
@@ -220,6 +226,9 @@ impl<'a> Facts<'a> {
         let end = parcel.written_at.plus(parcel.letter.lifetime());
         let link = |path: &str, code: &'a LinkCode| link_until(path, code, end);
         match parcel.letter {
+            Letter::AccountDeletion { address, at, until } => {
+                Self { until: until.map(readable), ..facts(at, Some(address)) }
+            }
             Letter::AccountExists { username, asked: by } => Self { username: Some(username), ..asked(by) },
             Letter::AddressChanged { code, address, at } => {
                 Self { link: link("/recover/address", code), ..facts(at, Some(address)) }
@@ -314,9 +323,12 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 21] {
+    fn every_letter() -> [Letter; 23] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
+        let (address, later) = ("192.0.2.7".parse().unwrap(), AT.plus(Duration::from_hours(24)));
         [
+            Letter::AccountDeletion { address, at: AT, until: Some(later) },
+            Letter::AccountDeletion { address, at: AT, until: None },
             Letter::PasswordChanged { by: owner.clone(), at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
             Letter::PasskeyAdded { address: "192.0.2.7".parse().unwrap(), at: AT },

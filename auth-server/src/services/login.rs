@@ -5,6 +5,7 @@
 
 mod change;
 mod first;
+mod leaving;
 mod letter;
 mod passkey;
 mod proof;
@@ -27,7 +28,7 @@ pub(crate) use self::step::{CodeKind, Errand, Proven, StepAnswer};
 use crate::config::Sessions;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{SessionId, StepId};
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
 use crate::domain::session::{Acr, Session, SessionOrigin, SessionState};
 use crate::domain::user::{InvalidPassword, Password, PasswordHash, User, Username};
@@ -54,6 +55,10 @@ pub(crate) enum LoginError {
     NewPassword(#[from] BadNewPassword),
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// The proof was right, of an account that its owner wants deleted: nobody is signed in, and by what it is kept under this name the
+    /// account can be kept.
+    #[error("the account is to be deleted")]
+    Leaving(StepId),
     /// Password or account changed while the password was checked, or the session ended in which it was asked for: nothing is kept.
     #[error("the account changed meanwhile")]
     Overtaken,
@@ -166,7 +171,7 @@ impl LoginService {
             Err(_) => Checked::Refused,
         };
         match (row, verdict) {
-            (Some(row), Checked::Accepted { renewed }) if row.user.is_enabled() => {
+            (Some(row), Checked::Accepted { renewed }) if row.is_open() => {
                 if row.second_step.is_some() {
                     let proof = FirstProof::Password { renewed };
                     let waiting = self.wait(row, proof, attempt.visit, &attempt.errand).await;

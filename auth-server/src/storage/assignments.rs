@@ -1,7 +1,7 @@
 //! Assignments: who holds which role, and where it counts.
 
 use crate::domain::ids::{ApiId, AssignmentId, ClientId, RoleId, UserId};
-use crate::domain::rbac::{Assignment, AssignmentSubject, RoleName};
+use crate::domain::rbac::{Assignment, AssignmentSubject, OrganisationScope, RoleName};
 use crate::storage::row::Row;
 use crate::storage::{StoreError, Tx};
 
@@ -77,6 +77,15 @@ const CLIENTS_WITH_ROLES: &str = "
             ORDER BY h.id LIMIT $3)
      ORDER BY c.id, r.name";
 
+const OWN: &str = "
+    SELECT p.audience, p.name, r.name, a.organisation, o.name
+      FROM assignments a
+      JOIN roles r ON r.id = a.role_id
+      JOIN apis p ON p.id = a.api_id
+      LEFT JOIN organisations o ON o.id = a.organisation
+     WHERE a.subject_id = $1
+     ORDER BY p.audience, r.name, a.organisation LIMIT $2";
+
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     INSERT,
@@ -92,6 +101,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     ROLES_OF_CLIENT,
     USERS_WITH_ROLES,
     CLIENTS_WITH_ROLES,
+    OWN,
 ];
 
 /// A role that somebody who is switched on holds where it counts for their tokens.
@@ -103,6 +113,21 @@ pub struct HeldRole {
     pub organisation: Option<String>,
     /// The role.
     pub role: RoleName,
+}
+
+/// A role that somebody holds, by the names of all that it is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnRole {
+    /// The API that it is of.
+    pub audience: String,
+    /// What that API is called.
+    pub api: String,
+    /// The role.
+    pub role: RoleName,
+    /// Where it counts.
+    pub organisation: OrganisationScope,
+    /// What the organisation is called, if it is one.
+    pub organisation_name: Option<String>,
 }
 
 /// Gives somebody a role; `false` when they hold it there already, or there is no such role.
@@ -201,6 +226,22 @@ pub async fn clients_with_roles(
     limit: u32,
 ) -> Result<Vec<HeldRole>, StoreError> {
     held_roles(&tx.fetch_all(CLIENTS_WITH_ROLES, &[api.into(), after.into(), limit.into()]).await?)
+}
+
+/// All roles that a user holds, by API and name.
+pub async fn own(tx: &mut Tx, user: &UserId, limit: u32) -> Result<Vec<OwnRole>, StoreError> {
+    let rows = tx.fetch_all(OWN, &[user.into(), limit.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(OwnRole {
+                audience: row.get(0)?,
+                api: row.get(1)?,
+                role: row.get(2)?,
+                organisation: row.parse(3)?,
+                organisation_name: row.get(4)?,
+            })
+        })
+        .collect()
 }
 
 fn held_roles(rows: &[Row]) -> Result<Vec<HeldRole>, StoreError> {

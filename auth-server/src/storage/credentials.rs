@@ -9,20 +9,22 @@ use crate::storage::{StoreError, Tx, users};
 
 const FOR_SIGN_IN: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at, u.profile, c.secret, s.sealed
+           u.disabled_at, u.profile, c.secret, s.sealed, d.due_at
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
+      LEFT JOIN account_deletions d ON d.user_id = u.id AND d.barred_at IS NULL
      WHERE u.username = $1";
 // In the order of its index: of several accounts one whose owner confirmed the address, and of these the oldest. What is stored is lowered
 // as ASCII by SQLite, and by PostgreSQL for the collation of the column; what is looked for comes as it is compared.
 const BY_ADDRESS: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
-           u.disabled_at, u.profile, c.secret, s.sealed
+           u.disabled_at, u.profile, c.secret, s.sealed, d.due_at
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
-     WHERE lower(u.email) = $1 AND u.disabled_at IS NULL
+      LEFT JOIN account_deletions d ON d.user_id = u.id AND d.barred_at IS NULL
+     WHERE lower(u.email) = $1 AND (u.disabled_at IS NULL OR d.due_at IS NOT NULL)
      ORDER BY (u.email_verified_at IS NULL), u.id LIMIT 1";
 const SET: &str = "
     INSERT INTO credentials (user_id, kind, secret, created_at, updated_at) VALUES ($1, 'password', $2, $3, $3)
@@ -44,6 +46,15 @@ pub struct SignInRow {
     pub password: Option<PasswordHash>,
     /// What makes the codes of its second step, for those who have the key; `None` for somebody without one.
     pub second_step: Option<Vec<u8>>,
+    /// When the account is deleted, for one whose owner wants that, and can still keep it.
+    pub leaving: Option<Timestamp>,
+}
+
+impl SignInRow {
+    /// Whether its owner gets in, or to where the account can be kept. Whoever is to be let in asks the account itself.
+    pub const fn is_open(&self) -> bool {
+        self.user.is_enabled() || self.leaving.is_some()
+    }
 }
 
 impl SignInRow {
@@ -62,8 +73,8 @@ pub async fn for_sign_in(tx: &mut Tx, name: &Username) -> Result<Option<SignInRo
     row.as_ref().map(read).transpose()
 }
 
-/// The account with this address, however it is [compared](Email::compared), that may be used, and its password: of several, one whose
-/// owner confirmed the address comes before one that only says so, and the oldest of these first.
+/// The account with this address, however it is [compared](Email::compared), that is [open](SignInRow::is_open), and its password: of
+/// several, one whose owner confirmed the address comes before one that only says so, and the oldest of these first.
 pub async fn by_address(tx: &mut Tx, address: &Email) -> Result<Option<SignInRow>, StoreError> {
     let row = tx.fetch_optional(BY_ADDRESS, &[address.compared().into()]).await?;
     row.as_ref().map(read).transpose()
@@ -74,6 +85,7 @@ fn read(row: &Row) -> Result<SignInRow, StoreError> {
         user: users::read_at(row, 0)?,
         password: row.get(users::WIDTH)?,
         second_step: row.get(users::WIDTH + 1)?,
+        leaving: row.get(users::WIDTH + 2)?,
     })
 }
 

@@ -190,6 +190,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/postgres/0029_letter_sign_ins.sql"),
         sqlite: include_str!("../../../migrations/sqlite/0029_letter_sign_ins.sql"),
     },
+    Migration {
+        number: 30,
+        name: "account_deletions",
+        postgres: include_str!("../../../migrations/postgres/0030_account_deletions.sql"),
+        sqlite: include_str!("../../../migrations/sqlite/0030_account_deletions.sql"),
+    },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

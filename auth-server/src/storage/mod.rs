@@ -3,6 +3,7 @@
 //! One portable text runs on SQLite and on PostgreSQL; where they differ, `dialect` has one named function. Every
 //! aggregate has one file of free functions that take a [`Tx`] first.
 
+pub mod account_deletions;
 pub mod apis;
 pub mod applications;
 pub mod assignments;

@@ -82,6 +82,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// What something may be used for, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
+    /// A proof by which somebody may keep an account that was to be deleted.
+    AccountKept,
     /// The link by which somebody confirms an address of mail.
     AddressProof,
     /// The link by which somebody takes back that another address took the place of theirs.
@@ -121,6 +123,7 @@ pub enum Purpose {
 impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::AccountKept => "account_kept",
             Self::AddressProof => "address_proof",
             Self::AddressReturn => "address_return",
             Self::AssertionJti => "assertion_jti",

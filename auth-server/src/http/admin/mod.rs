@@ -123,6 +123,7 @@ fn things(mount: Mount<'_>) -> Mount<'_> {
         .at(may("users", "update"), routes!(users::update))
         .at(may("users", "update"), routes!(users::disable))
         .at(may("users", "update"), routes!(users::enable))
+        .at(may("users", "update"), routes!(users::withdraw_deletion))
         .at(may("users", "update"), routes!(users::set_password))
         .at(may("users", "update"), routes!(users::sign_out))
         .at(may("users", "update"), routes!(users::reset_second_step))

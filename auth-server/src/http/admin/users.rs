@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::account_deletion::AccountDeletion;
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
 use crate::domain::strict_json::StrictJson;
@@ -38,15 +39,45 @@ pub(crate) struct UserDocument {
     /// The organisation that the account belongs to.
     organisation: String,
     created_at: String,
-    /// When the account was switched off.
-    disabled_at: Option<String>,
+    #[serde(flatten)]
+    state: AccountState,
     /// What else is known about the person, by the names of the claims; what is not known is left out.
     #[schema(value_type = Object, example = json!({ "given_name": "Ada", "locale": "en-GB" }))]
     profile: Value,
 }
 
-impl From<User> for UserDocument {
-    fn from(user: User) -> Self {
+/// Whether an account can be used.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountState {
+    /// When the account was switched off.
+    disabled_at: Option<String>,
+    /// That its owner wants it deleted; it is switched off meanwhile.
+    deletion: Option<DeletionDocument>,
+}
+
+/// That somebody wants their account deleted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeletionDocument {
+    /// When it was asked for.
+    asked_at: String,
+    /// When it is deleted.
+    due_at: String,
+    /// Whether its owner can keep it until then, which an administrator ends who switches it off as well.
+    owner_keeps: bool,
+}
+
+impl DeletionDocument {
+    fn of(asked: &AccountDeletion) -> Self {
+        Self {
+            asked_at: asked.asked_at.rfc3339(),
+            due_at: asked.due_at.rfc3339(),
+            owner_keeps: asked.barred_at.is_none(),
+        }
+    }
+}
+
+impl UserDocument {
+    fn of(user: User, deletion: Option<&AccountDeletion>) -> Self {
         Self {
             id: user.id.to_string(),
             sub: user.sub.to_string(),
@@ -56,7 +87,10 @@ impl From<User> for UserDocument {
             email_verified_at: user.email_verified_at.map(Timestamp::rfc3339),
             organisation: user.organisation.to_string(),
             created_at: user.created_at.rfc3339(),
-            disabled_at: user.disabled_at.map(Timestamp::rfc3339),
+            state: AccountState {
+                disabled_at: user.disabled_at.map(Timestamp::rfc3339),
+                deletion: deletion.map(DeletionDocument::of),
+            },
             profile: user.profile.to_json(),
         }
     }
@@ -159,10 +193,18 @@ pub(crate) async fn list(
 ) -> Result<Answer<UserList>, Problem> {
     let query = UserQuery { username: filter.username, page: PageQuery::new(filter.after, filter.limit) };
     let page = users.list(&query).await?;
-    Ok(Answer::ok(UserList {
-        items: page.items.into_iter().map(UserDocument::from).collect(),
-        next: page.next,
-    }))
+    let deletions = users.deletions(&page.items).await?;
+    let document = |user: User| {
+        let deletion = deletions.get(&user.id);
+        UserDocument::of(user, deletion)
+    };
+    Ok(Answer::ok(UserList { items: page.items.into_iter().map(document).collect(), next: page.next }))
+}
+
+/// An account as it is now, with what its owner wants of it.
+async fn shown(users: &UserService, user: User) -> Result<UserDocument, AdminError> {
+    let deletion = users.deletions(std::slice::from_ref(&user)).await?.remove(&user.id);
+    Ok(UserDocument::of(user, deletion.as_ref()))
 }
 
 /// Creates a user.
@@ -177,7 +219,7 @@ pub(crate) async fn create(
     let form = UserForm { username, name, email, organisation, password, profile };
     let made = users.create(form, &caller).await?;
     let place = format!("/api/v1/users/{}", made.value.id);
-    Ok(Answer::created(made.value.into(), place).at(&made.version))
+    Ok(Answer::created(UserDocument::of(made.value, None), place).at(&made.version))
 }
 
 /// Shows a user.
@@ -188,7 +230,7 @@ pub(crate) async fn show(
     Path(user): Path<String>,
 ) -> Result<Answer<UserDocument>, Problem> {
     let found = users.show(&named::<UserId>(&user, Thing::User)?).await?;
-    Ok(Answer::ok(found.value.into()).at(&found.version))
+    Ok(Answer::ok(shown(&users, found.value).await?).at(&found.version))
 }
 
 /// Replaces what can be changed about a user.
@@ -205,16 +247,17 @@ pub(crate) async fn update(
     let UserInput { username, name, email, organisation, profile } = input;
     let form = UserForm { username, name, email, organisation, password: None, profile };
     match users.update(&id, form, &precondition, &caller).await {
-        Ok(changed) => Ok(Answer::ok(changed.value.into()).at(&changed.version)),
+        Ok(changed) => Ok(Answer::ok(shown(&users, changed.value).await?).at(&changed.version)),
         Err(AdminError::Stale) => {
             let current = users.show(&id).await?;
-            Err(Problem::stale(&UserDocument::from(current.value), &current.version))
+            Err(Problem::stale(&shown(&users, current.value).await?, &current.version))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Switches an account off: its sessions, grants and tokens end at once.
+/// Switches an account off: its sessions, grants and tokens end at once. An account that its owner wants deleted is off already; then the
+/// owner cannot keep it any more.
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", operation_id = "disableUser", params(("user" = String, Path)),
     responses((status = 200, body = UserDocument)))]
 pub(crate) async fn disable(
@@ -223,10 +266,10 @@ pub(crate) async fn disable(
     By(caller): By,
 ) -> Result<Answer<UserDocument>, Problem> {
     let changed = users.disable(&named::<UserId>(&user, Thing::User)?, &caller).await?;
-    Ok(Answer::ok(changed.value.into()).at(&changed.version))
+    Ok(Answer::ok(shown(&users, changed.value).await?).at(&changed.version))
 }
 
-/// Switches an account on again.
+/// Switches an account on again, and keeps it if its owner wanted it deleted.
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", operation_id = "enableUser", params(("user" = String, Path)),
     responses((status = 200, body = UserDocument)))]
 pub(crate) async fn enable(
@@ -235,7 +278,20 @@ pub(crate) async fn enable(
     By(caller): By,
 ) -> Result<Answer<UserDocument>, Problem> {
     let changed = users.enable(&named::<UserId>(&user, Thing::User)?, &caller).await?;
-    Ok(Answer::ok(changed.value.into()).at(&changed.version))
+    Ok(Answer::ok(shown(&users, changed.value).await?).at(&changed.version))
+}
+
+/// Keeps an account that its owner wanted deleted: it is as it was before, but for its sessions and grants, which ended. One that an
+/// administrator switched off as well stays off.
+#[utoipa::path(delete, path = "/users/{user}/deletion", tag = "users", operation_id = "withdrawDeletion",
+    params(("user" = String, Path)), responses((status = 200, body = UserDocument)))]
+pub(crate) async fn withdraw_deletion(
+    State(users): State<UserService>,
+    Path(user): Path<String>,
+    By(caller): By,
+) -> Result<Answer<UserDocument>, Problem> {
+    let kept = users.withdraw_deletion(&named::<UserId>(&user, Thing::User)?, &caller).await?;
+    Ok(Answer::ok(UserDocument::of(kept.value, None)).at(&kept.version))
 }
 
 /// Sets a password and ends every session of the account.

@@ -1,6 +1,8 @@
 //! The account of whoever is signed in.
 
 pub(super) mod apps;
+pub(super) mod data;
+pub(super) mod deletion;
 pub(super) mod email;
 pub(super) mod log;
 pub(super) mod passkeys;

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use crate::http::error::Cause;
 use crate::http::extract::request_id::RequestId;
+use crate::http::pages::next::leaving_path;
 use crate::http::render::Pages;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::services::authorize::interaction::InteractionError;
@@ -56,6 +57,7 @@ pub(super) fn login(pages: &Pages, id: RequestId, error: &LoginError) -> Option<
             ErrorPage::new(ErrorKind::Busy).retry_after(*retry_after)
         }
         LoginError::Hash(cause) => return Some(fault(pages, id, cause)),
+        LoginError::Leaving(proof) => return Some(pages.go(&leaving_path(proof))),
         LoginError::StepGone => ErrorPage::new(ErrorKind::Expired),
         LoginError::NewPassword(_) | LoginError::Overtaken | LoginError::Wrong => return None,
         LoginError::Store(cause) => return Some(fault(pages, id, cause)),

@@ -81,6 +81,8 @@ pub(super) struct LoginQuery {
     ready: Option<String>,
     /// Present when somebody just set another password.
     renewed: Option<String>,
+    /// Present when somebody just kept an account that was to be deleted.
+    kept: Option<String>,
 }
 
 /// What the sign-in is for.
@@ -135,7 +137,9 @@ pub(super) async fn show(
     };
     match shown {
         Ok(Shown::Page(mut page)) => {
-            page.reason = page.reason.or(query.ready.map(|_| "ready")).or(query.renewed.map(|_| "renewed"));
+            let done =
+                [query.ready.map(|_| "ready"), query.renewed.map(|_| "renewed"), query.kept.map(|_| "kept")];
+            page.reason = page.reason.or_else(|| done.into_iter().flatten().next());
             visitor.answer(desk.pages.show(StatusCode::OK, &page))
         }
         Ok(Shown::Elsewhere(path)) => visitor.answer(desk.pages.go(&path)),
@@ -277,9 +281,13 @@ const fn own_reason(next: &Next, is_signed_in: bool) -> Option<&'static str> {
     match next {
         Next::Approvals => Some("approvals"),
         Next::Device(_) => Some("device"),
-        Next::Passkeys | Next::SecondStep | Next::Security if is_signed_in => Some("again"),
+        Next::Data | Next::Deletion | Next::Passkeys | Next::SecondStep | Next::Security if is_signed_in => {
+            Some("again")
+        }
         Next::Account
         | Next::Apps
+        | Next::Data
+        | Next::Deletion
         | Next::Log
         | Next::Passkeys
         | Next::Password
@@ -332,7 +340,8 @@ pub(super) fn samples() -> Vec<impl Page> {
         ..asked()
     }));
     samples.extend(
-        ["approvals", "device", "ready", "renewed"].map(|why| LoginPage { reason: Some(why), ..asked() }),
+        ["approvals", "device", "kept", "ready", "renewed"]
+            .map(|why| LoginPage { reason: Some(why), ..asked() }),
     );
     samples
 }

@@ -6,6 +6,7 @@ mod code;
 mod consent;
 mod device;
 mod failure;
+mod leaving;
 mod letter;
 mod logged_out;
 mod login;
@@ -35,6 +36,7 @@ use axum::routing::{get, post};
 use crate::config::Config;
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::visit::Visitor;
+use crate::http::pages::account::data::DataDesk;
 use crate::http::pages::approvals::ApprovalDesk;
 use crate::http::pages::device::DeviceDesk;
 use crate::http::pages::next::Next;
@@ -48,8 +50,10 @@ use crate::services::addresses::AddressService;
 use crate::services::authorize::AuthorizeService;
 use crate::services::ciba::CibaService;
 use crate::services::device::DeviceService;
+use crate::services::leaving::LeavingService;
 use crate::services::login::LoginService;
 use crate::services::logout::LogoutService;
+use crate::services::own_data::OwnDataService;
 use crate::services::recovery::RecoveryService;
 use crate::services::second_step::enrol::SecondStepService;
 
@@ -73,6 +77,17 @@ impl FromRef<AppState> for ApprovalDesk {
             pages: Pages::from_ref(state),
             guard: FormGuard::from_ref(state),
             ciba: CibaService::from_ref(state),
+        }
+    }
+}
+
+impl FromRef<AppState> for DataDesk {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            pages: Pages::from_ref(state),
+            guard: FormGuard::from_ref(state),
+            data: OwnDataService::from_ref(state),
+            leaving: LeavingService::from_ref(state),
         }
     }
 }
@@ -159,6 +174,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/logged-out", get(logged_out::show))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/login/code", get(code::show).post(code::answer))
+        .route("/login/leaving", get(leaving::show).post(leaving::keep))
         .route("/login/letter", get(letter::show).post(letter::ask))
         .route("/login/letter/code", get(letter::open).post(letter::answer))
         .route("/login/passkey", post(passkey::answer))
@@ -184,6 +200,8 @@ fn account_pages() -> Router<AppState> {
         .route("/account", get(account::show))
         .route("/account/apps", get(account::apps::show))
         .route("/account/apps/withdraw", post(account::apps::withdraw))
+        .route("/account/data", get(account::data::show).post(account::data::download))
+        .route("/account/data/deletion", get(account::deletion::show).post(account::deletion::ask))
         .route("/account/log", get(account::log::show))
         .route("/account/profile", get(account::profile::show).post(account::profile::save))
         .route("/account/security", get(account::security::show))
@@ -238,6 +256,8 @@ mod tests {
         let mut all = Vec::new();
         shown(account::samples(), &mut all).await;
         shown(account::apps::samples(), &mut all).await;
+        shown(account::data::samples(), &mut all).await;
+        shown(account::deletion::samples(), &mut all).await;
         shown(account::email::samples(), &mut all).await;
         shown(account::log::samples(), &mut all).await;
         shown(account::passkeys::samples(), &mut all).await;
@@ -252,6 +272,7 @@ mod tests {
         shown(device::code_samples(), &mut all).await;
         shown(device::confirm_samples(), &mut all).await;
         shown(device::end_samples(), &mut all).await;
+        shown(leaving::samples(), &mut all).await;
         shown(letter::ask_samples(), &mut all).await;
         shown(letter::code_samples(), &mut all).await;
         shown(login::samples(), &mut all).await;

@@ -16,6 +16,10 @@ pub(super) enum Next {
     Approvals,
     /// To the applications that a person let in.
     Apps,
+    /// To what is kept about a person.
+    Data,
+    /// To the page that has an account deleted.
+    Deletion,
     /// To what a person is asked about a device.
     Device(InteractionId),
     /// To what happened to an account.
@@ -41,6 +45,11 @@ pub(super) fn code_path(step: &StepId) -> String {
     format!("/login/code?step={step}")
 }
 
+/// Where an account can be kept that was to be deleted.
+pub(super) fn leaving_path(proof: &StepId) -> String {
+    format!("/login/leaving?proof={proof}")
+}
+
 /// What stands before the interaction that is about a device.
 const DEVICE: &str = "device.";
 
@@ -59,6 +68,8 @@ impl Next {
         match name {
             "approvals" => Self::Approvals,
             "apps" => Self::Apps,
+            "data" => Self::Data,
+            "deletion" => Self::Deletion,
             "log" => Self::Log,
             "passkeys" => Self::Passkeys,
             "password" => Self::Password,
@@ -91,6 +102,8 @@ impl Next {
             Self::Account => None,
             Self::Approvals => Some("approvals".to_owned()),
             Self::Apps => Some("apps".to_owned()),
+            Self::Data => Some("data".to_owned()),
+            Self::Deletion => Some("deletion".to_owned()),
             Self::Device(id) => Some(format!("{DEVICE}{id}")),
             Self::Log => Some("log".to_owned()),
             Self::Passkeys => Some("passkeys".to_owned()),
@@ -113,6 +126,8 @@ impl Next {
             Self::Account => "/account".to_owned(),
             Self::Approvals => APPROVALS_PATH.to_owned(),
             Self::Apps => "/account/apps".to_owned(),
+            Self::Data => "/account/data".to_owned(),
+            Self::Deletion => "/account/data/deletion".to_owned(),
             Self::Device(id) => format!("{DEVICE_PATH}/confirm?interaction={id}"),
             Self::Log => "/account/log".to_owned(),
             Self::Passkeys => "/account/security/passkeys".to_owned(),
@@ -152,6 +167,8 @@ mod tests {
         for (name, path) in [
             ("", "/account"),
             ("apps", "/account/apps"),
+            ("data", "/account/data"),
+            ("deletion", "/account/data/deletion"),
             ("log", "/account/log"),
             ("passkeys", "/account/security/passkeys"),
             ("password", "/account/security/password"),

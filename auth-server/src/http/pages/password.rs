@@ -77,6 +77,7 @@ fn problem(error: &LoginError) -> &'static str {
     match error {
         LoginError::NewPassword(refused) => new_password_problem(*refused),
         LoginError::Hash(_)
+        | LoginError::Leaving(_)
         | LoginError::Overtaken
         | LoginError::StepGone
         | LoginError::Store(_)

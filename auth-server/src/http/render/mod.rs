@@ -20,7 +20,7 @@ use crate::http::render::assets::Assets;
 use crate::http::render::error_page::ErrorPage;
 use crate::http::render::text::{BadTexts, Texts};
 
-const TEMPLATES: [(&str, &str); 43] = [
+const TEMPLATES: [(&str, &str); 46] = [
     ("account.html", include_str!("../../../templates/account.html")),
     ("activation.html", include_str!("../../../templates/activation.html")),
     ("approvals.html", include_str!("../../../templates/approvals.html")),
@@ -28,12 +28,15 @@ const TEMPLATES: [(&str, &str); 43] = [
     ("base.html", include_str!("../../../templates/base.html")),
     ("code.html", include_str!("../../../templates/code.html")),
     ("consent.html", include_str!("../../../templates/consent.html")),
+    ("data.html", include_str!("../../../templates/data.html")),
+    ("deletion.html", include_str!("../../../templates/deletion.html")),
     ("device.html", include_str!("../../../templates/device.html")),
     ("device_confirm.html", include_str!("../../../templates/device_confirm.html")),
     ("device_end.html", include_str!("../../../templates/device_end.html")),
     ("email.html", include_str!("../../../templates/email.html")),
     ("error.html", include_str!("../../../templates/error.html")),
     ("form_post.html", include_str!("../../../templates/form_post.html")),
+    ("leaving.html", include_str!("../../../templates/leaving.html")),
     ("letter.html", include_str!("../../../templates/letter.html")),
     ("letter_code.html", include_str!("../../../templates/letter_code.html")),
     ("log.html", include_str!("../../../templates/log.html")),

@@ -13,13 +13,24 @@ use crate::services::account::AccountService;
 use crate::services::visit::LiveSession;
 use crate::storage::{StoreError, audit};
 
-/// Entries of a page.
-pub(crate) const PAGE: usize = 50;
-/// Events that are read for a page, of each kind: some of whoever administrates the server are about others.
-const MOST_READ: u32 = 200;
+/// How much of the log is taken at once.
+#[derive(Clone, Copy)]
+struct Portion {
+    /// Entries at most.
+    entries: usize,
+    /// Events that are read for it, of each kind: some of whoever administrates the server are about others.
+    read: u32,
+}
+
+/// A page.
+const PAGE: Portion = Portion { entries: 50, read: 200 };
+/// A part of the whole.
+const PART: Portion = Portion { entries: 2_000, read: 1_000 };
+/// Parts of the whole that are taken at most.
+const MOST_PARTS: usize = 10;
 
 /// What concerns an account, by the names that texts have for it. Everything else that somebody did is not about the own account.
-const WORDS: [(Action, Outcome, &str); 34] = [
+const WORDS: [(Action, Outcome, &str); 37] = [
     (Action::AddressConfirmed, Success, "address_confirmed"),
     (Action::AddressProofRequested, Refused, "address_proof_refused"),
     (Action::AddressProofRequested, Success, "address_proof_requested"),
@@ -48,6 +59,9 @@ const WORDS: [(Action, Outcome, &str); 34] = [
     (Action::SignInCodeRequested, Success, "sign_in_code_requested"),
     (Action::SignUpRequested, Refused, "sign_up_refused"),
     (Action::UserCreated, Success, "created"),
+    (Action::UserDataDownloaded, Success, "data_downloaded"),
+    (Action::UserDeletionRequested, Success, "deletion_requested"),
+    (Action::UserDeletionWithdrawn, Success, "deletion_withdrawn"),
     (Action::UserDisabled, Success, "disabled"),
     (Action::UserEnabled, Success, "enabled"),
     (Action::UserImpersonated, Success, "impersonated"),
@@ -113,14 +127,35 @@ impl By {
 impl AccountService {
     /// What happened to the account of whoever is signed in, before `before`.
     pub(crate) async fn log(&self, live: &LiveSession, before: Option<u64>) -> Result<OwnLog, StoreError> {
+        self.part(live, before, PAGE).await
+    }
+
+    /// All of it, or the newest part of one that is very long.
+    pub(crate) async fn whole_log(&self, live: &LiveSession) -> Result<OwnLog, StoreError> {
+        let mut whole = self.part(live, None, PART).await?;
+        for _ in 1..MOST_PARTS {
+            let Some(before) = whole.older else { break };
+            let OwnLog { entries, older } = self.part(live, Some(before), PART).await?;
+            whole.entries.extend(entries);
+            whole.older = older;
+        }
+        Ok(whole)
+    }
+
+    async fn part(
+        &self,
+        live: &LiveSession,
+        before: Option<u64>,
+        portion: Portion,
+    ) -> Result<OwnLog, StoreError> {
         let me = &live.user.id;
         let (done, suffered) = {
             let mut tx = self.store.read().await?;
             let actor = Actor::User(me.clone());
-            let done = audit::list_by_actor(&mut tx, &actor, before, MOST_READ).await?;
-            (done, audit::list_by_target(&mut tx, me.as_str(), before, MOST_READ).await?)
+            let done = audit::list_by_actor(&mut tx, &actor, before, portion.read).await?;
+            (done, audit::list_by_target(&mut tx, me.as_str(), before, portion.read).await?)
         };
-        let (records, older) = merged(done, suffered, me);
+        let (records, older) = merged((done, suffered), me, portion);
         let mut entries = Vec::with_capacity(records.len());
         for (what, record) in records {
             entries.push(self.entry(what, record, me).await?);
@@ -153,11 +188,11 @@ impl AccountService {
 ///
 /// A list that came to its end says nothing of what is older than its last event: there the page ends, too.
 fn merged(
-    done: Vec<AuditRecord>,
-    suffered: Vec<AuditRecord>,
+    (done, suffered): (Vec<AuditRecord>, Vec<AuditRecord>),
     me: &UserId,
+    portion: Portion,
 ) -> (Vec<(&'static str, AuditRecord)>, Option<u64>) {
-    let most = usize::try_from(MOST_READ).unwrap_or(usize::MAX);
+    let most = usize::try_from(portion.read).unwrap_or(usize::MAX);
     let end = |list: &[AuditRecord]| list.last().filter(|_| list.len() >= most).map(|last| last.seq);
     let horizon = end(&done).max(end(&suffered));
     let mut all: Vec<AuditRecord> = done.into_iter().chain(suffered).collect();
@@ -166,8 +201,8 @@ fn merged(
     all.dedup_by_key(|record| record.seq);
     let mut entries: Vec<_> =
         all.into_iter().filter_map(|record| Some((words(&record.event, me)?, record))).collect();
-    if entries.len() > PAGE {
-        entries.truncate(PAGE);
+    if entries.len() > portion.entries {
+        entries.truncate(portion.entries);
         let last = entries.last().map(|(_, record)| record.seq);
         return (entries, last);
     }
@@ -265,7 +300,7 @@ mod tests {
         let failed = AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused();
         let done = vec![record(7, event()), record(3, event())];
         let suffered = vec![record(7, event()), record(5, failed), record(3, event())];
-        let (entries, older) = merged(done, suffered, &me);
+        let (entries, older) = merged((done, suffered), &me, PAGE);
         assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [7, 5, 3]);
         assert_eq!(older, None);
     }
@@ -278,11 +313,11 @@ mod tests {
         let failed = |seq| record(seq, AuditEvent::new(Actor::Anonymous, Action::SignIn).on(&me).refused());
         // 200 deeds that concern others, down to number 202, and three failed sign-ins around that.
         let done: Vec<_> = (101..301).rev().map(|number| other(2 * number)).collect();
-        let (entries, older) = merged(done, vec![failed(501), failed(203), failed(181)], &me);
+        let (entries, older) = merged((done, vec![failed(501), failed(203), failed(181)]), &me, PAGE);
         assert_eq!(entries.iter().map(|(_, record)| record.seq).collect::<Vec<_>>(), [501, 203]);
         assert_eq!(older, Some(202), "what is older is on the next page");
         let many: Vec<_> = (0..60).rev().map(failed).collect();
-        let (entries, older) = merged(Vec::new(), many, &me);
-        assert_eq!((entries.len(), older), (PAGE, Some(10)));
+        let (entries, older) = merged((Vec::new(), many), &me, PAGE);
+        assert_eq!((entries.len(), older), (PAGE.entries, Some(10)));
     }
 }

@@ -34,6 +34,14 @@ impl FirstProof {
             Self::Password { .. } => FirstFactor::Password,
         }
     }
+
+    /// A fresh hash of the password.
+    pub(super) const fn renewed(&self) -> Option<&PasswordHash> {
+        match self {
+            Self::Letter(_) => None,
+            Self::Password { renewed } => renewed.as_ref(),
+        }
+    }
 }
 
 /// Uses up what was right, and gives whether it still was.
@@ -52,20 +60,15 @@ pub(super) async fn is_first(
     }
 }
 
-/// Stands for the account as it is once the first factor is kept.
-pub(super) fn state_after(row: &SignInRow, proof: &FirstProof) -> Digest32 {
-    match proof {
-        FirstProof::Letter(_) => row.state(),
-        FirstProof::Password { renewed } => {
-            PasswordHash::state_of(renewed.as_ref().or(row.password.as_ref()))
-        }
+/// Stands for the account as it is once the first factor is kept, with a fresh hash in place of a stale one.
+pub(super) fn state_after(row: &SignInRow, first: FirstFactor, renewed: Option<&PasswordHash>) -> Digest32 {
+    match first {
+        FirstFactor::Letter => row.state(),
+        FirstFactor::Password => PasswordHash::state_of(renewed.or(row.password.as_ref())),
     }
 }
 
 /// Stands for the account as it is now, as a sign-in knows it that began so.
 pub(super) fn state_of(row: &SignInRow, first: FirstFactor) -> Digest32 {
-    match first {
-        FirstFactor::Letter => row.state(),
-        FirstFactor::Password => PasswordHash::state_of(row.password.as_ref()),
-    }
+    state_after(row, first, None)
 }

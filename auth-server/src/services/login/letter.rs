@@ -277,9 +277,10 @@ async fn meant(tx: &mut Tx, typed: &str) -> Result<Option<SignInRow>, StoreError
     Ok(meant)
 }
 
-/// A letter proves who reads what goes to an address: so it has to be theirs. Whoever administers the server proves more.
+/// A letter proves who reads what goes to an address: so it has to be theirs. Whoever administers the server proves more. Whoever wants
+/// the account deleted comes to where it can be kept, as by any other sign-in.
 fn may_use_letters(row: &SignInRow, administers: bool) -> bool {
-    row.user.is_enabled() && row.user.email.is_some() && row.user.email_verified_at.is_some() && !administers
+    row.is_open() && row.user.email.is_some() && row.user.email_verified_at.is_some() && !administers
 }
 
 fn name_of(id: &LetterSignInId) -> Digest32 {

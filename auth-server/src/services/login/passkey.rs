@@ -125,7 +125,7 @@ impl LoginService {
             _ => Err(BadAnswer::Malformed),
         };
         let (used, is_backed_up) = match checked {
-            Ok(used) if owned.as_ref().is_some_and(|owned| owned.row.user.is_enabled()) => used,
+            Ok(used) if owned.as_ref().is_some_and(|owned| owned.row.is_open()) => used,
             Err(BadAnswer::Kept(error)) => return Err(error.into()),
             checked => {
                 self.parts.limits.failed(&tried);

@@ -37,6 +37,9 @@ pub(super) struct Arrival<'a> {
 
 impl LoginService {
     pub(super) async fn start(&self, arrival: Arrival<'_>) -> Result<SignedIn, LoginError> {
+        if arrival.row.leaving.is_some() {
+            return self.hand_over(arrival).await;
+        }
         let Arrival { row, renewed, is_known, taken, browser, visit } = arrival;
         let user = row.user.clone();
         let acr = taken.as_ref().map_or(Acr::OneFactor, TakenStep::acr);
@@ -167,7 +170,7 @@ fn renewed(before: &Session, proven: &Session) -> Session {
 
 /// Whether what was checked is still what is stored: somebody may have changed the password or the second step, or disabled the
 /// account, during the check; and where it was a letter, the address. A fresh hash of the same password takes the place of a stale one.
-async fn still_has(
+pub(super) async fn still_has(
     tx: &mut Tx,
     checked: &SignInRow,
     renewed: Option<&PasswordHash>,
@@ -186,7 +189,8 @@ async fn still_has(
     let row = credentials::for_sign_in(tx, &checked.user.username).await?;
     Ok(row.is_some_and(|row| {
         let is_same_reader = row.user.email == checked.user.email && row.user.email_verified_at.is_some();
-        row.user.is_enabled()
+        row.is_open()
+            && row.leaving == checked.leaving
             && row.password.as_ref() == stored
             && row.second_step == checked.second_step
             && (is_same_reader || !is_by_letter)

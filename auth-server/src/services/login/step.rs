@@ -26,7 +26,7 @@ use crate::storage::single_use::Purpose;
 use crate::storage::{second_steps, single_use};
 
 /// How long a code is waited for.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 /// How long somebody waits who tried at the same moment as somebody else.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -103,7 +103,7 @@ impl LoginService {
             user: user.id.clone(),
             username: user.username.clone(),
             browser: visit.browser.digest().hex(),
-            password: state_after(&row, &proof).hex(),
+            password: state_after(&row, proof.factor(), proof.renewed()).hex(),
             errand: errand.clone(),
             first: proof.factor(),
         };
@@ -193,7 +193,7 @@ impl LoginService {
         let row = credentials::for_sign_in(&mut tx, &pending.username).await?;
         let is_same = |row: &SignInRow| {
             row.user.id == pending.user
-                && row.user.is_enabled()
+                && row.is_open()
                 && same(&state_of(row, pending.first).hex(), &pending.password)
         };
         let row = row.filter(is_same).ok_or(LoginError::StepGone)?;
@@ -233,7 +233,7 @@ impl LoginService {
     }
 }
 
-fn name_of(id: &StepId) -> Digest32 {
+pub(super) fn name_of(id: &StepId) -> Digest32 {
     Digest32::of(id.as_str().as_bytes())
 }
 

@@ -311,8 +311,12 @@ async fn hold(tx: &mut Tx, live: &LiveSession, visit: &Visit) -> Result<(), Pass
 }
 
 async fn require_proof(tx: &mut Tx, live: &LiveSession, now: Timestamp) -> Result<(), PasskeyError> {
-    let is_proven = is_fresh(&live.session, now) && is_strong(tx, live).await?;
-    is_proven.then_some(()).ok_or(PasskeyError::NotFresh)
+    is_proven(tx, live, now).await?.then_some(()).ok_or(PasskeyError::NotFresh)
+}
+
+/// Whether somebody signed in just now, by as much as the account asks of whoever changes it.
+pub(crate) async fn is_proven(tx: &mut Tx, live: &LiveSession, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(is_fresh(&live.session, now) && is_strong(tx, live).await?)
 }
 
 /// Whether somebody proved as much as the account asks of whoever changes it: a letter alone is never enough.

@@ -65,7 +65,7 @@ impl Target {
 
     fn is_still(&self, row: &SignInRow) -> bool {
         let kept = self.state.parse::<Digest32>();
-        row.user.id == self.user && row.user.is_enabled() && kept.is_ok_and(|kept| kept.matches(&row.state()))
+        row.user.id == self.user && row.is_open() && kept.is_ok_and(|kept| kept.matches(&row.state()))
     }
 }
 
@@ -137,7 +137,7 @@ impl RecoveryService {
             let row = row.filter(is_new);
             found.push(row);
         }
-        let is_reachable = |row: &SignInRow| row.user.is_enabled() && row.user.email.is_some();
+        let is_reachable = |row: &SignInRow| row.is_open() && row.user.email.is_some();
         Ok(found.into_iter().map(|row| row.filter(is_reachable)).collect())
     }
 }

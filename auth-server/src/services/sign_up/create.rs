@@ -136,7 +136,7 @@ impl Creation {
             let caller = Caller { address: Some(address), ..Caller::system(now) };
             take(tx, &self.assignments, (&invitation, &user), &caller).await?;
         }
-        Ok(SignInRow { user, password: Some(self.password), second_step: None })
+        Ok(SignInRow { user, password: Some(self.password), second_step: None, leaving: None })
     }
 }
 

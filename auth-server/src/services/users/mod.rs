@@ -1,6 +1,7 @@
 //! Users: creating, changing and switching off accounts.
 
 pub mod consents;
+mod deletion;
 pub mod form;
 pub mod import;
 pub mod passkeys;
@@ -27,9 +28,7 @@ use crate::services::paging::{Page, PageQuery};
 use crate::services::password::{NotTaken, PasswordHasher};
 use crate::services::users::form::{AccountDetails, UserForm, new_password, weak};
 use crate::services::version::{Precondition, Version, Versioned};
-use crate::storage::{
-    Store, Turn, Tx, assignments, credentials, forgotten, mail_outbox, organisations, users,
-};
+use crate::storage::{Store, Turn, Tx, credentials, organisations, users};
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +70,11 @@ impl UserService {
     pub(crate) fn new(store: Store, parts: UserParts) -> Self {
         let UserParts { hasher, entropy, owners, notices, mail } = parts;
         Self { store, hasher, entropy, owners, notices, mail }
+    }
+
+    /// Knows who owns the server.
+    pub(crate) const fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// Creates an account.
@@ -170,7 +174,8 @@ impl UserService {
             .await
     }
 
-    /// Switches an account off: its sessions and grants end at once. The last owner stays.
+    /// Switches an account off: its sessions and grants end at once. One whose owner wants it deleted is not kept by its owner any more.
+    /// The last owner stays.
     pub async fn disable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
         let notices = self.notices.clone();
@@ -181,6 +186,7 @@ impl UserService {
                     tx.one_at_a_time(Turn::Administration).await?;
                     let user = find(tx, &id).await?;
                     if user.disabled_at.is_some() {
+                        deletion::bar(tx, &user, &owners, &caller).await?;
                         return Ok::<_, AdminError>((versioned(user), Departures::default()));
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id.clone()), &caller).await?;
@@ -221,7 +227,7 @@ impl UserService {
         Ok(())
     }
 
-    /// Switches an account on again. What ended with it stays ended.
+    /// Switches an account on again, and keeps it if its owner wanted it deleted. What ended with it stays ended.
     pub async fn enable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
         self.store
@@ -233,6 +239,7 @@ impl UserService {
                         return Ok(versioned(user));
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
+                    deletion::stop(tx, &user, &caller).await?;
                     let user = User { disabled_at: None, ..user };
                     users::update(tx, &user).await?;
                     tx.audit(caller.event(AuditAction::UserEnabled).on(&user.id));
@@ -241,36 +248,6 @@ impl UserService {
                 })
             })
             .await
-    }
-
-    /// Deletes an account with all that belongs to it: roles, sessions, grants and consents. What it asked of services is hidden at
-    /// once, and forgotten soon. What it did stays in the audit trail, under its identifier. The last owner stays.
-    pub async fn delete(&self, id: &UserId, caller: &Caller) -> Result<(), AdminError> {
-        let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
-        let notices = self.notices.clone();
-        let departures = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    tx.one_at_a_time(Turn::Administration).await?;
-                    let user = find(tx, &id).await?;
-                    let subject = AssignmentSubject::User(id.clone());
-                    owners.require_rank(tx, &subject, &caller).await?;
-                    owners.require_other(tx, &id).await?;
-                    users::hold(tx, &id).await?;
-                    let departures = notices.end_all(tx, &id, caller.now).await?;
-                    assignments::delete_of(tx, &subject).await?;
-                    users::delete(tx, &id).await?;
-                    mail_outbox::forget(tx, &id, caller.now).await?;
-                    forgotten::insert(tx, user.sub.as_str(), caller.now).await?;
-                    tx.audit(caller.event(AuditAction::UserDeleted).on(&id));
-                    tx.invalidate();
-                    Ok::<_, AdminError>(departures)
-                })
-            })
-            .await?;
-        self.notices.send(departures);
-        Ok(())
     }
 
     /// Sets a password. Whoever was signed in with the old one is no longer.

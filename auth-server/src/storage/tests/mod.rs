@@ -1,5 +1,6 @@
 //! What the store promises, on both databases.
 
+mod account_deletions;
 mod accounts;
 mod apis;
 mod applications;

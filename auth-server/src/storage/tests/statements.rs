@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use super::support::{Backend, Fixture};
 use crate::storage::dialect::Dialect;
 use crate::storage::{
-    apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents, credentials,
-    decision_records, details_types, device_authorizations, epochs, forgotten, grants, initial_tokens,
-    interactions, inventories, invitations, jobs, letter_sign_ins, logos, logout_notices, mail_outbox,
-    migrations, organisations, passkeys, policies, refresh_tokens, registrations, revocations, roles,
-    schedules, second_steps, secret_uses, sessions, shadows, signing_keys, single_use, users,
+    account_deletions, apis, applications, assignments, audit, ciba_requests, cleanup, clients, consents,
+    credentials, decision_records, details_types, device_authorizations, epochs, forgotten, grants,
+    initial_tokens, interactions, inventories, invitations, jobs, letter_sign_ins, logos, logout_notices,
+    mail_outbox, migrations, organisations, passkeys, policies, refresh_tokens, registrations, revocations,
+    roles, schedules, second_steps, secret_uses, sessions, shadows, signing_keys, single_use, users,
 };
 
 /// Tables that stay small however long a server runs.
@@ -23,6 +23,7 @@ fn statements(dialect: Dialect) -> Vec<&'static str> {
         Dialect::Sqlite => audit::STATEMENTS_SQLITE,
     };
     let shared = [
+        account_deletions::STATEMENTS,
         apis::STATEMENTS,
         applications::STATEMENTS,
         assignments::STATEMENTS,

@@ -1,0 +1,421 @@
+//! Accounts whose owners have them deleted.
+
+use std::time::Duration;
+
+use portcullis_server::config::{Config, Deletion};
+use portcullis_tests::agent::Answer;
+use portcullis_tests::authenticator::Authenticator;
+use portcullis_tests::authorize::AuthorizeRequest;
+use portcullis_tests::database::Database::{self, Postgres, Replicas, Sqlite};
+use portcullis_tests::post_office::{PostOffice, Received};
+use portcullis_tests::process::eventually;
+use portcullis_tests::server::TestServer;
+use portcullis_tests::visitor::{Person, Visitor, login_form, the_form};
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const PAGE: &str = "/account/data/deletion";
+const ORDERS: &str = "https://orders.test";
+const DAY: Duration = Duration::from_hours(24);
+
+/// A server, somebody, and where their letters go.
+struct Scene {
+    server: TestServer,
+    office: PostOffice,
+    ada: Person,
+}
+
+impl Scene {
+    async fn on(database: Database) -> Self {
+        Self::with(database, |_| {}).await
+    }
+
+    async fn with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
+        let office = PostOffice::start().await;
+        let server = TestServer::start_with(database, |config| {
+            office.serve(config);
+            change(config);
+        })
+        .await;
+        let ada = server.admin.user("ada").await;
+        Self { server, office, ada }
+    }
+
+    async fn browser(&self) -> Visitor {
+        let mut browser = self.server.visitor();
+        browser.sign_in(&self.ada).await;
+        browser
+    }
+
+    /// Somebody who signed in asks for it.
+    async fn asked(&self) -> Answer {
+        ask(&mut self.browser().await, "ada").await
+    }
+
+    /// What is sent when the password is right.
+    async fn password(&self, browser: &mut Visitor) -> Answer {
+        let page = browser.open("/login").await;
+        browser.submit(&login_form(&page, "ada", &self.ada.password)).await
+    }
+
+    /// The page that somebody comes to who signs in.
+    async fn arrives(&self, browser: &mut Visitor) -> Answer {
+        let sent = self.password(browser).await;
+        let page = browser.follow(sent).await;
+        assert_eq!(page.url.path(), "/login/leaving", "{}", page.text());
+        page
+    }
+
+    async fn account(&self) -> Answer {
+        self.server.admin.get(&format!("/users/{}", self.ada.id)).await
+    }
+
+    async fn is_gone(&self) -> bool {
+        self.server.admin.send(Method::GET, &format!("/users/{}", self.ada.id), &Value::Null).await.status
+            == 404
+    }
+
+    /// What was recorded of her account, the oldest first: what, and who did it.
+    async fn events(&self, action: &str) -> Vec<Value> {
+        let events = self.server.admin.get("/audit?limit=200").await.json()["items"].clone();
+        let mut found: Vec<Value> =
+            events.as_array().unwrap().iter().filter(|event| event["action"] == action).cloned().collect();
+        found.reverse();
+        found
+    }
+
+    async fn letters(&self) -> Vec<Received> {
+        self.server.app().send_letters().await.unwrap();
+        let about = |letter: &Received| letter.header("Subject").unwrap().starts_with("Your account w");
+        self.office.received().into_iter().filter(about).collect()
+    }
+}
+
+async fn ask(browser: &mut Visitor, typed: &str) -> Answer {
+    let page = browser.open(PAGE).await;
+    browser.submit(&the_form(&page, "deletion-form").with("confirmation", typed)).await
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_wants_to_go_is_signed_out_and_every_token_is_dead(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let Scene { server, ada, .. } = &scene;
+    let orders = server.admin.api(ORDERS).await;
+    let guard = server.admin.guard_client(&orders).await;
+    let shop = server.admin.web_client(&[&orders]).await;
+    let request = AuthorizeRequest::of(&shop).with("scope", "openid offline_access");
+    let mut there = scene.browser().await;
+    let callback = there.authorize(&request, ada).await;
+    let tokens = server.machine.redeem(&shop, &request, &callback).await;
+    let late = there.authorize(&request, ada).await;
+    let for_orders = AuthorizeRequest::of(&shop).with("resource", ORDERS);
+    let callback = there.authorize(&for_orders, ada).await;
+    let at_orders = server.machine.redeem(&shop, &for_orders, &callback).await.member("access_token");
+    assert!(server.machine.is_active(&guard, &at_orders).await);
+
+    let mut here = scene.browser().await;
+    assert_eq!(ask(&mut here, " ADA ").await.status, 200);
+    assert!(!server.machine.is_active(&guard, &at_orders).await);
+    assert_eq!(server.machine.userinfo(&tokens.member("access_token")).await.status, 401);
+    assert_eq!(server.machine.refresh(&shop, &tokens.member("refresh_token")).await.error(), "invalid_grant");
+    assert_eq!(server.machine.redeem(&shop, &request, &late).await.error(), "invalid_grant");
+    for browser in [&mut here, &mut there] {
+        assert_eq!(browser.get("/account").await.status, 303, "there is no session any more");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_wants_to_go_is_told_and_administrators_see_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let Scene { server, ada, .. } = &scene;
+    let mut here = scene.browser().await;
+    let overview = here.open("/account/data").await;
+    assert!(overview.text().contains("href=\"/account/data/deletion\""), "{}", overview.text());
+    let page = here.open(PAGE).await;
+    assert!(page.text().contains("deleted after 14 days"), "{}", page.text());
+    let form = the_form(&page, "deletion-form").with("confirmation", " ADA ");
+    let before = server.statements();
+    let done = here.submit(&form).await;
+    let statements = server.statements() - before;
+    assert!(statements <= 32, "{statements}");
+    assert_eq!(done.status, 200, "{}", done.text());
+    let due = server.clock.now().plus(DAY * 14).rfc3339();
+    assert!(done.text().contains(&format!("datetime=\"{due}\"")), "{}", done.text());
+    assert!(done.text().contains("We sent you a letter"), "{}", done.text());
+    let [letter] = scene.letters().await.try_into().unwrap();
+    assert_eq!(letter.to, ["ada@example.org"]);
+    assert!(letter.body().contains(&format!("{}/login", server.issuer)), "{}", letter.body());
+    let account = scene.account().await.json();
+    assert_eq!(account["deletion"]["due_at"], json!(due), "{account}");
+    assert_eq!(account["deletion"]["owner_keeps"], json!(true));
+    assert!(account["disabled_at"].is_string());
+    let listed = server.admin.get("/users").await.json();
+    let listed = listed["items"].as_array().unwrap().iter().find(|user| user["id"] == json!(ada.id)).unwrap();
+    assert_eq!(*listed, account);
+    let [event] = scene.events("user.deletion_requested").await.try_into().unwrap();
+    assert_eq!((&event["actor"], &event["target"]), (&json!(ada.id), &json!(ada.id)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_signs_in_again_gets_no_session_and_no_tokens_but_can_keep_the_account(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let shop = scene.server.admin.web_client(&[]).await;
+    assert_eq!(scene.asked().await.status, 200);
+    scene.server.wait(DAY);
+    let mut browser = scene.server.visitor();
+    // Also where an application asked.
+    let page = browser.open(&AuthorizeRequest::of(&shop).path()).await;
+    let sent = browser.submit(&login_form(&page, "ada", &scene.ada.password)).await;
+    let page = browser.follow(sent).await;
+    assert_eq!(page.url.path(), "/login/leaving");
+    assert_eq!(browser.session(), None);
+    let due = scene.server.clock.now().plus(DAY * 13).rfc3339();
+    assert!(
+        page.text().contains(&due) && page.text().contains("the account ada to be deleted"),
+        "{}",
+        page.text()
+    );
+
+    let form = the_form(&page, "keep-form");
+    let done = browser.submit(&form).await;
+    let page = browser.follow(done).await;
+    assert!(page.url.path() == "/login" && page.text().contains("Your account is kept."), "{}", page.text());
+    assert_eq!(browser.session(), None, "and signs in now");
+    let again = browser.submit(&form).await;
+    assert_eq!(again.status, 410, "it counted once: {}", again.text());
+    let account = scene.account().await.json();
+    assert_eq!((&account["deletion"], &account["disabled_at"]), (&Value::Null, &Value::Null));
+    browser.sign_in(&scene.ada).await;
+    assert_eq!(browser.get("/account").await.status, 200);
+    let log = browser.open("/account/log").await.text();
+    assert!(log.contains("its deletion was taken back") && log.contains("was asked for"), "{log}");
+    // What was due once is not carried out.
+    scene.server.wait(DAY * 14 + Duration::from_mins(11));
+    let shop_is_asked = scene.server.visitor().authorize(&AuthorizeRequest::of(&shop), &scene.ada).await;
+    assert!(!shop_is_asked.code().is_empty());
+    assert_eq!(scene.events("user.deletion_withdrawn").await.len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_account_is_deleted_for_good_after_its_time_and_once(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let scene = Scene::with(database, |config| config.reach.accounts.deletion_grace_days = 3).await;
+    let bea = scene.server.admin.user("bea").await;
+    assert_eq!(scene.asked().await.status, 200);
+    scene.server.wait(DAY * 3 - Duration::from_secs(1));
+    assert!(scene.arrives(&mut scene.server.visitor()).await.text().contains("Keep my account"));
+    scene.server.wait(Duration::from_mins(11));
+    eventually("the account is gone", async || scene.is_gone().await).await;
+    assert_eq!(scene.password(&mut scene.server.visitor()).await.status, 422);
+    assert_eq!(scene.server.visitor().sign_in(&bea).await.url.path(), "/account");
+    let [event] = scene.events("user.deleted").await.try_into().unwrap();
+    assert_eq!((&event["actor"], &event["target"]), (&json!("system"), &json!(scene.ada.id)));
+    assert_eq!(event["detail"]["reason"], json!("own_wish"));
+    let after = scene.server.admin.user("ada").await;
+    assert_ne!(after.sub, scene.ada.sub);
+}
+
+#[rstest]
+#[tokio::test]
+async fn without_a_time_to_think_the_account_is_gone_at_once(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::with(database, |config| config.reach.accounts.deletion_grace_days = 0).await;
+    let mut browser = scene.browser().await;
+    assert!(browser.open(PAGE).await.text().contains("Nobody can bring it back."));
+    let done = ask(&mut browser, "ada").await;
+    assert!(done.text().contains("Your account is deleted"), "{}", done.text());
+    assert!(scene.is_gone().await);
+    let [letter] = scene.letters().await.try_into().unwrap();
+    assert!(letter.header("Subject").unwrap().contains("was deleted"), "{}", letter.message);
+    let [event] = scene.events("user.deleted").await.try_into().unwrap();
+    assert_eq!(event["actor"], json!(scene.ada.id));
+}
+
+#[rstest]
+#[tokio::test]
+async fn keeping_an_account_takes_all_that_a_sign_in_takes(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::on(database).await;
+    let mut here = scene.browser().await;
+    let app = Authenticator::add(&mut here, &scene.server).await;
+    assert_eq!(ask(&mut here, "ada").await.status, 200);
+    let mut browser = scene.server.visitor();
+    scene.server.wait(Duration::from_mins(1));
+    let wrong = Person { password: "another password altogether".to_owned(), ..scene.ada.clone() };
+    let refused = browser.sign_in(&wrong).await;
+    assert_eq!(refused.status, 422);
+    let page = browser.begin(&scene.ada).await;
+    let refused = browser.give(&page, &app.wrong_code(scene.server.clock.now())).await;
+    assert_eq!(refused.status, 422);
+    let given = browser.give(&page, &app.code(scene.server.clock.now())).await;
+    let page = browser.follow(given).await;
+    assert_eq!(page.url.path(), "/login/leaving");
+
+    // Nobody else keeps it by that page, and neither does its owner after a while.
+    let form = the_form(&page, "keep-form");
+    let mut stranger = scene.server.visitor();
+    let login = stranger.open("/login").await;
+    let stolen = the_form(&login, "login").value("csrf_token").unwrap().to_owned();
+    let foreign = stranger.submit(&form.clone().with("csrf_token", &stolen)).await;
+    assert_eq!(foreign.status, 410, "{}", foreign.text());
+    assert_eq!(stranger.get(page.url.path()).await.status, 410, "no proof");
+    scene.server.wait(Duration::from_mins(11));
+    assert_eq!(browser.submit(&form).await.status, 410);
+    assert!(scene.account().await.json()["deletion"].is_object(), "nobody kept it");
+}
+
+#[rstest]
+#[tokio::test]
+async fn another_password_is_found_and_used_as_before(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::on(database).await;
+    assert_eq!(scene.asked().await.status, 200);
+    let mut browser = scene.server.visitor();
+    let old = scene.arrives(&mut browser).await;
+    let page = browser.open("/recover").await;
+    browser.submit(&the_form(&page, "recover").with("username", "ada@example.org")).await;
+    scene.server.app().send_letters().await.unwrap();
+    let code = scene.office.received().iter().find_map(Received::code).unwrap();
+    let page = browser.open("/recover/new").await;
+    let new = "a new and longer one";
+    let form = the_form(&page, "code-form").with("code", &code).with("new-password", new);
+    assert_eq!(browser.submit(&form).await.status, 303);
+    assert_eq!(browser.submit(&the_form(&old, "keep-form")).await.status, 410, "a proof of the old one");
+    let scene = Scene { ada: Person { password: new.to_owned(), ..scene.ada.clone() }, ..scene };
+    let page = scene.arrives(&mut browser).await;
+    assert_eq!(browser.submit(&the_form(&page, "keep-form")).await.status, 303);
+    assert_eq!(scene.account().await.json()["disabled_at"], Value::Null);
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_may_not_go_is_told_why_and_stays(#[values(Sqlite, Postgres)] database: Database) {
+    let scene = Scene::on(database).await;
+    let mut browser = scene.server.visitor();
+    assert!(browser.get(PAGE).await.location().unwrap().path().ends_with("/login"), "nobody is signed in");
+    browser.sign_in(&scene.ada).await;
+    let refused = ask(&mut browser, "bea").await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.text().contains("That is not your user name. Nothing was deleted."),
+        "{}",
+        refused.text()
+    );
+    let form = the_form(&browser.open(PAGE).await, "deletion-form").with("confirmation", "ada");
+    scene.server.wait(Duration::from_mins(6));
+    for late in [browser.get(PAGE).await, browser.submit(&form).await] {
+        let again = late.location().unwrap();
+        assert_eq!((again.path(), again.query()), ("/login", Some("next=deletion&switch")), "sign in again");
+    }
+    // Of two owners one may go, and the last may not.
+    let owner = scene.server.admin.administrator("owner").await;
+    let mut last = scene.server.visitor();
+    last.sign_in(&owner).await;
+    let page = last.open(PAGE).await;
+    assert_eq!(page.status, 422);
+    assert!(page.text().contains("Make somebody else an owner first"), "{}", page.text());
+    let forged = the_form(&last.open("/account/data").await, "download-form");
+    let forged = portcullis_tests::markup::Form { action: PAGE.to_owned(), ..forged };
+    assert_eq!(last.submit(&forged.with("confirmation", &owner.username)).await.status, 422);
+    let admin_api = scene.server.admin.admin_api().await;
+    scene.server.admin.assign(&admin_api, "owner", &scene.ada.id).await;
+    assert_eq!(ask(&mut last, &owner.username).await.status, 200);
+    // Whoever is on the way out owns nothing any more.
+    let mut fresh = scene.browser().await;
+    assert_eq!(fresh.open(PAGE).await.status, 422);
+    assert_eq!(scene.account().await.json()["disabled_at"], Value::Null);
+}
+
+#[rstest]
+#[tokio::test]
+async fn where_the_operator_says_so_administrators_alone_delete_accounts(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::with(database, |config| config.reach.accounts.deletion = Deletion::Closed).await;
+    let mut browser = scene.browser().await;
+    let page = browser.open("/account/data").await;
+    assert!(
+        page.text().contains("id=\"no-deletion\"")
+            && !page.text().contains("href=\"/account/data/deletion\"")
+    );
+    assert_eq!(browser.get(PAGE).await.status, 404);
+    let forged = the_form(&page, "download-form");
+    let forged = portcullis_tests::markup::Form { action: PAGE.to_owned(), ..forged };
+    assert_eq!(browser.submit(&forged.with("confirmation", "ada")).await.status, 404);
+    assert_eq!(scene.account().await.json()["disabled_at"], Value::Null);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_administrator_keeps_an_account_or_keeps_its_owner_from_it(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let (admin, account) = (&scene.server.admin, format!("/users/{}", scene.ada.id));
+    let deletion = format!("{account}/deletion");
+    let unknown = admin.send(Method::DELETE, &deletion, &Value::Null).await;
+    assert_eq!(unknown.status, 404, "nobody asked for it: {}", unknown.text());
+
+    assert_eq!(scene.asked().await.status, 200);
+    let kept = admin.send(Method::DELETE, &deletion, &Value::Null).await;
+    assert_eq!((kept.status.as_u16(), &kept.json()["disabled_at"]), (200, &Value::Null));
+    assert_eq!(scene.browser().await.get("/account").await.status, 200);
+
+    assert_eq!(scene.asked().await.status, 200);
+    let mut browser = scene.server.visitor();
+    let page = scene.arrives(&mut browser).await;
+    let off = admin.send(Method::POST, &format!("{account}/disable"), &Value::Null).await.json();
+    assert_eq!(off["deletion"]["owner_keeps"], json!(false), "{off}");
+    assert_eq!(browser.submit(&the_form(&page, "keep-form")).await.status, 410);
+    assert_eq!(scene.password(&mut scene.server.visitor()).await.status, 422, "as for everybody who is off");
+    let kept = admin.send(Method::DELETE, &deletion, &Value::Null).await.json();
+    assert!(kept["deletion"].is_null() && kept["disabled_at"].is_string(), "it stays off: {kept}");
+
+    let on = admin.send(Method::POST, &format!("{account}/enable"), &Value::Null).await.json();
+    assert!(on["deletion"].is_null() && on["disabled_at"].is_null(), "{on}");
+    assert_eq!(scene.asked().await.status, 200);
+    let on = admin.send(Method::POST, &format!("{account}/enable"), &Value::Null).await.json();
+    assert!(on["deletion"].is_null() && on["disabled_at"].is_null(), "{on}");
+    assert_eq!(scene.events("user.deletion_withdrawn").await.len(), 3);
+}
+
+#[tokio::test]
+async fn nobody_goes_and_comes_back_all_day() {
+    let scene = Scene::on(Sqlite).await;
+    let deletion = format!("/users/{}/deletion", scene.ada.id);
+    for _ in 0..5 {
+        assert_eq!(scene.asked().await.status, 200);
+        assert_eq!(scene.server.admin.send(Method::DELETE, &deletion, &Value::Null).await.status, 200);
+    }
+    let refused = scene.asked().await;
+    assert_eq!(refused.status, 429);
+    assert!(!refused.header("retry-after").is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_last_owners_who_go_at_once_one_stays(
+    #[values(Sqlite, Postgres, Replicas)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let owner = scene.server.admin.administrator("owner").await;
+    let admin_api = scene.server.admin.admin_api().await;
+    scene.server.admin.assign(&admin_api, "owner", &scene.ada.id).await;
+    let (mut one, mut other) = (scene.browser().await, scene.server.visitor());
+    other.sign_in(&owner).await;
+    let first = the_form(&one.open(PAGE).await, "deletion-form").with("confirmation", "ada");
+    let second = the_form(&other.open(PAGE).await, "deletion-form").with("confirmation", &owner.username);
+    let (first, second) = tokio::join!(one.submit(&first), other.submit(&second));
+    let mut came = [first.status.as_u16(), second.status.as_u16()];
+    came.sort_unstable();
+    assert_eq!(came, [200, 422]);
+}
