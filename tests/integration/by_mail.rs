@@ -1,6 +1,7 @@
 //! Signing in by a code that comes by mail.
 
 mod bounds;
+mod leaving;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) async fn is_in(browser: &mut Visitor) -> bool {
     browser.open("/account").await.url.path() == "/account"
 }
 
-async fn events(scene: &ByMail, action: &str) -> Vec<Value> {
+pub(crate) async fn events(scene: &ByMail, action: &str) -> Vec<Value> {
     let listed = scene.server.admin.get("/audit?limit=200").await.json();
     let items = listed["items"].as_array().unwrap();
     items.iter().filter(|event| event["action"] == action).cloned().collect()

@@ -48,6 +48,31 @@ impl ByMail {
         person
     }
 
+    /// Somebody who confirmed the address of the account, and wants it deleted.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused.
+    pub async fn leaver(&self, username: &str) -> Person {
+        let person = self.person(username).await;
+        self.leave(&person).await;
+        person
+    }
+
+    /// Has somebody ask for the deletion of the account.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused.
+    pub async fn leave(&self, person: &Person) {
+        let mut visitor = self.server.visitor();
+        visitor.sign_in(person).await;
+        let page = visitor.open("/account/data/deletion").await;
+        let form = the_form(&page, "deletion-form").with("confirmation", &person.username);
+        let asked = visitor.submit(&form).await;
+        assert_eq!(asked.status, 200, "{}", asked.text());
+    }
+
     /// Has somebody confirm the address of the account.
     ///
     /// # Panics
