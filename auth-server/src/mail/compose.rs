@@ -219,12 +219,8 @@ impl<'a> Facts<'a> {
             browser: asked.browser.as_deref(),
             ..facts(&asked.at, Some(&asked.address))
         };
-        let link_until = |path: &str, code: &'a LinkCode, until: Timestamp| {
-            let (code, until) = (code.expose(), readable(until));
-            Some(Link { address: format!("{}#k={code}", issuer.endpoint(path)), code, until })
-        };
         let end = parcel.written_at.plus(parcel.letter.lifetime());
-        let link = |path: &str, code: &'a LinkCode| link_until(path, code, end);
+        let link = |path: &str, code: &'a LinkCode| Some(link_until(issuer, path, code, end));
         match parcel.letter {
             Letter::AccountDeletion { address, at, until } => {
                 Self { until: until.map(readable), ..facts(at, Some(address)) }
@@ -234,7 +230,7 @@ impl<'a> Facts<'a> {
                 Self { link: link("/recover/address", code), ..facts(at, Some(address)) }
             }
             Letter::Invitation { code, at, until } => {
-                Self { link: link_until(NEW_ACCOUNT, code, *until), ..facts(at, None) }
+                Self { link: Some(link_until(issuer, NEW_ACCOUNT, code, *until)), ..facts(at, None) }
             }
             Letter::PasskeyAdded { address, at }
             | Letter::PasskeyRemoved { by: ChangedBy::Owner { address }, at }
@@ -266,6 +262,12 @@ impl<'a> Facts<'a> {
             }
         }
     }
+}
+
+/// The link to this page, with the code.
+fn link_until<'a>(issuer: &Issuer, path: &str, code: &'a LinkCode, until: Timestamp) -> Link<'a> {
+    let (code, until) = (code.expose(), readable(until));
+    Link { address: format!("{}#k={code}", issuer.endpoint(path)), code, until }
 }
 
 /// Nobody answers by a machine what a machine wrote (RFC 3834 §5).
