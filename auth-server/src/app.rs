@@ -116,7 +116,8 @@ impl App {
         };
         let administration = Box::pin(administration::open(&ground)).await?;
         let admin_api = admin_api::open(&ground, &administration).await?;
-        let front = front::open(&ground, &administration)?;
+        let front =
+            front::open(&ground, (administration.assignments.clone(), administration.people.users.owners()))?;
         let arrivals = Arc::new(arrivals::build(&ground, &administration));
         let authorities = tls::authorities(&ground.config.server.tls)?;
         let vouched = (authorities.clone(), arrivals.documents.clone());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::app::administration::Administration;
 use crate::app::ground::Ground;
 use crate::http::extract::form::FormGuard;
 use crate::http::render::{Pages, PagesError};
@@ -38,8 +37,11 @@ pub enum FrontError {
     Pages(#[from] PagesError),
 }
 
+/// Who holds which role, and who owns the server.
+type Rights<'a> = (AssignmentService, &'a Owners);
+
 /// Builds the front. Its keys are derived from the master key: every replica accepts the cookies of every other.
-pub(super) fn open(ground: &Ground, administration: &Administration) -> Result<Front, FrontError> {
+pub(super) fn open(ground: &Ground, rights: Rights<'_>) -> Result<Front, FrontError> {
     let Ground { config, clock, entropy, sealer, store, hasher, .. } = ground;
     let issuer = config.issuer();
     let limits = LetterLimits::new(&config.limits, clock, entropy);
@@ -86,14 +88,14 @@ pub(super) fn open(ground: &Ground, administration: &Administration) -> Result<F
         pages: Pages::open(&issuer)?,
         forms: FormGuard::new(&sealer.derive("form tokens"), &issuer, entropy.clone()),
         data: own_data(ground, &account),
-        leaving: leaving(ground, administration.people.users.owners()),
+        leaving: leaving(ground, rights.1),
         account,
         passkeys: PasskeyService::new(store.clone(), passkeys),
         steps: SecondStepService::new(store.clone(), steps),
         by_letter: Arc::new(ByLetter {
             recovery: recovery(ground, limits.clone()),
             addresses: AddressService::new(store.clone(), addresses),
-            sign_up: sign_up(ground, limits, (&login, administration.assignments.clone())),
+            sign_up: sign_up(ground, limits, (&login, rights.0)),
         }),
         login,
     })
