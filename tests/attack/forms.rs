@@ -75,9 +75,12 @@ async fn xs_01_parameters_are_shown_as_text(#[values(Sqlite, Postgres)] database
         "/setup",
         "/account",
         "/account/apps",
+        "/account/data",
+        "/account/data/deletion",
         "/account/log",
         "/account/profile",
         "/account/sessions",
+        "/login/leaving",
     ] {
         assert_harmless(&server.visitor().open(&format!("{path}?{query}")).await, path);
     }
@@ -104,7 +107,7 @@ async fn xs_02_names_are_shown_as_text(#[values(Sqlite, Postgres)] database: Dat
     assert!(consent.text().contains("id=\"consent\""));
     assert_harmless(&consent, "consent");
     assert_eq!(visitor.submit(&the_form(&consent, "consent").with("decision", "allow")).await.status, 303);
-    for page in ["apps", "log", "profile", "sessions"] {
+    for page in ["apps", "data", "data/deletion", "log", "profile", "sessions"] {
         let shown = visitor.open(&format!("/account/{page}")).await;
         assert_eq!((shown.status.as_u16(), shown.url.path()), (200, &*format!("/account/{page}")));
         assert_harmless(&shown, page);

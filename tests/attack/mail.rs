@@ -120,6 +120,8 @@ async fn pw_22_an_address_is_not_flooded(#[values(Sqlite, Postgres)] database: D
     let listed = server.admin.get("/audit?limit=50").await.json();
     let undelivered = |event: &Value| event["action"] == "mail.undelivered";
     assert!(!listed["items"].as_array().unwrap().iter().any(undelivered));
+    // Each comes after one like it, so that what is kept in memory is the same.
+    set_password(&server, &bob.id).await;
     // What the server looks at by itself every second may fall between two of them, so that one alone tells nothing.
     let (mut sent, mut void) = (Vec::new(), Vec::new());
     for _ in 0..12 {

@@ -20,7 +20,9 @@ pub(crate) async fn html_pages(server: &TestServer, database: Database) -> Vec<A
     ];
     pages.push(visitor.sign_in(&Person { password: "wrong".to_owned(), ..ada.clone() }).await);
     pages.push(visitor.sign_in(&ada).await);
-    for path in ["", "/apps", "/log", "/profile", "/security/password", "/sessions"] {
+    for path in
+        ["", "/apps", "/data", "/data/deletion", "/log", "/profile", "/security/password", "/sessions"]
+    {
         pages.push(visitor.open(&format!("/account{path}")).await);
     }
     pages.push(visitor.open(&AuthorizeRequest::of(&shop).path()).await);

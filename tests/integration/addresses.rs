@@ -1,10 +1,12 @@
 //! Addresses of mail: confirmed by a letter, changed by two, and put back by whoever had the one before.
 
 mod keys;
+mod leaving;
 mod steps;
 
 use std::time::Duration;
 
+use portcullis_server::config::Config;
 use portcullis_tests::agent::Answer;
 use portcullis_tests::authorize::AuthorizeRequest;
 use portcullis_tests::database::Database::{self, Postgres, Sqlite};
@@ -32,8 +34,16 @@ struct Scene {
 
 impl Scene {
     async fn start(database: Database) -> Self {
+        Self::with(database, |_| {}).await
+    }
+
+    async fn with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
         let office = PostOffice::start().await;
-        let server = TestServer::start_with(database, |config| office.serve(config)).await;
+        let server = TestServer::start_with(database, |config| {
+            office.serve(config);
+            change(config);
+        })
+        .await;
         let ada = server.admin.user("ada").await;
         let mut visitor = server.visitor();
         visitor.sign_in(&ada).await;

@@ -49,7 +49,8 @@ pub(super) fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(tend_keys(keys.clone(), store.clone()));
     let jobs = Runner::new(store.clone(), clock.clone(), entropy.clone(), administration.policies.clone())
-        .keep_records(ground.config.journal.records.keep_days);
+        .keep_records(ground.config.journal.records.keep_days)
+        .tell(ground.mail.clone());
     tasks.spawn(jobs.run(std::future::pending()));
     tasks.spawn(follow_revocations(administration.distribution.feed.clone(), store.clone()));
     tasks.spawn(record_decisions(administration.distribution.decisions.notes().clone()));

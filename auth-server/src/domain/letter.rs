@@ -33,8 +33,8 @@ pub(crate) const PROOF: Duration = Duration::from_hours(24);
 pub enum Letter {
     /// Whoever has the account, one hopes, wants it deleted.
     AccountDeletion {
-        /// From where it was asked for.
-        address: IpAddr,
+        /// From where it was asked for; `None` where that was a while ago.
+        address: Option<IpAddr>,
         /// When.
         at: Timestamp,
         /// Until when its owner can keep it; `None`: it is deleted.
@@ -46,6 +46,13 @@ pub enum Letter {
         username: String,
         /// Who asked for it.
         asked: Asked,
+    },
+    /// An account that was to be deleted is not.
+    AccountKept {
+        /// Who saw to it.
+        by: ChangedBy,
+        /// When.
+        at: Timestamp,
     },
     /// Another address took the place of the one that this letter goes to.
     AddressChanged {
@@ -265,6 +272,7 @@ impl Letter {
         match self {
             Self::AccountDeletion { .. } => "account_deletion",
             Self::AccountExists { .. } => "account_exists",
+            Self::AccountKept { .. } => "account_kept",
             Self::AddressChanged { .. } => "address_changed",
             Self::Invitation { .. } => "invitation",
             Self::PasskeyAdded { .. } => "passkey_added",
@@ -304,6 +312,7 @@ impl Letter {
     pub const fn lifetime(&self) -> Duration {
         match self {
             Self::AccountDeletion { .. }
+            | Self::AccountKept { .. }
             | Self::AddressChanged { .. }
             | Self::PasskeyAdded { .. }
             | Self::PasskeyRemoved { .. }
@@ -398,8 +407,9 @@ mod tests {
         assert!(!all.contains(link.expose()));
         let address = "192.0.2.1".parse().unwrap();
         for letter in [
-            Letter::AccountDeletion { address, at, until: Some(until) },
-            Letter::AccountDeletion { address, at, until: None },
+            Letter::AccountDeletion { address: Some(address), at, until: Some(until) },
+            Letter::AccountDeletion { address: None, at, until: None },
+            Letter::AccountKept { by: owner.clone(), at },
             Letter::PasswordChanged { by: owner, at },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at },
             Letter::PasswordKnown { address: "192.0.2.1".parse().unwrap(), at },

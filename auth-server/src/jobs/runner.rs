@@ -12,6 +12,7 @@ use crate::jobs::lease::Lease;
 use crate::jobs::schedule::PERIODIC;
 use crate::services::backchannel::LogoutNotices;
 use crate::services::deletion;
+use crate::services::mailing::MailService;
 use crate::services::policies::PolicyService;
 use crate::services::policies::schedule::{ACTIVATION_JOB, ActivationJob};
 use crate::storage::{Store, StoreError};
@@ -46,6 +47,7 @@ pub struct Runner {
     clock: Clock,
     entropy: Entropy,
     policies: PolicyService,
+    mail: MailService,
     keep_records: u32,
     /// The stretches of time that this replica has added jobs for.
     added: [Option<i64>; PERIODIC.len()],
@@ -53,8 +55,16 @@ pub struct Runner {
 
 impl Runner {
     /// A runner over this store.
-    pub const fn new(store: Store, clock: Clock, entropy: Entropy, policies: PolicyService) -> Self {
-        Self { store, clock, entropy, policies, keep_records: KEEP_RECORDS, added: [None; PERIODIC.len()] }
+    pub fn new(store: Store, clock: Clock, entropy: Entropy, policies: PolicyService) -> Self {
+        let (mail, added) = (MailService::off(), [None; PERIODIC.len()]);
+        Self { store, clock, entropy, policies, mail, keep_records: KEEP_RECORDS, added }
+    }
+
+    /// Tells people of what became of their accounts.
+    #[must_use]
+    pub(crate) fn tell(mut self, mail: MailService) -> Self {
+        self.mail = mail;
+        self
     }
 
     /// Keeps records of decisions for so many days instead of thirty.
@@ -117,9 +127,10 @@ impl Runner {
 
     async fn clean_up(&self) -> Result<(), JobFailure> {
         let now = self.clock.now();
+        cleanup::run(&self.store, now, self.keep_records).await?;
         // Applications are told of the last sign-outs by whoever sends notices.
-        deletion::all_due(&self.store, &LogoutNotices::new(self.entropy.clone()), now).await?;
-        Ok(cleanup::run(&self.store, now, self.keep_records).await?)
+        let notices = LogoutNotices::new(self.entropy.clone());
+        Ok(deletion::all_due(&self.store, (&notices, &self.mail), now).await?)
     }
 
     async fn activate(&self, payload: &str) -> Result<(), JobFailure> {

@@ -17,13 +17,16 @@ use crate::domain::letter::{Asked, ChangedBy, Letter, LinkCode, SignedInBy};
 use crate::domain::mailbox::Mailbox;
 use crate::mail::Parcel;
 
-const TEMPLATES: [(&str, &str); 56] = [
+const TEMPLATES: [(&str, &str); 59] = [
     ("account_deletion.html", include_str!("../../templates/mail/account_deletion.html")),
     ("account_deletion.subject", include_str!("../../templates/mail/account_deletion.subject")),
     ("account_deletion.txt", include_str!("../../templates/mail/account_deletion.txt")),
     ("account_exists.html", include_str!("../../templates/mail/account_exists.html")),
     ("account_exists.subject", include_str!("../../templates/mail/account_exists.subject")),
     ("account_exists.txt", include_str!("../../templates/mail/account_exists.txt")),
+    ("account_kept.html", include_str!("../../templates/mail/account_kept.html")),
+    ("account_kept.subject", include_str!("../../templates/mail/account_kept.subject")),
+    ("account_kept.txt", include_str!("../../templates/mail/account_kept.txt")),
     ("address_changed.html", include_str!("../../templates/mail/address_changed.html")),
     ("address_changed.subject", include_str!("../../templates/mail/address_changed.subject")),
     ("address_changed.txt", include_str!("../../templates/mail/address_changed.txt")),
@@ -203,10 +206,11 @@ impl Composer {
 }
 
 impl<'a> Facts<'a> {
-    fn of(parcel: &Parcel<'a>, issuer: &Issuer) -> Self {
-        let facts = |at: &Timestamp, address: Option<&IpAddr>| Self {
-            name: parcel.to.name(),
-            at: readable(*at),
+    /// When, and from where.
+    fn plain(name: &'a str, at: Timestamp, address: Option<&IpAddr>) -> Self {
+        Self {
+            name,
+            at: readable(at),
             address: address.map(ToString::to_string),
             browser: None,
             link: None,
@@ -214,7 +218,11 @@ impl<'a> Facts<'a> {
             left: None,
             by_letter: false,
             until: None,
-        };
+        }
+    }
+
+    fn of(parcel: &Parcel<'a>, issuer: &Issuer) -> Self {
+        let facts = |at: &Timestamp, address| Self::plain(parcel.to.name(), *at, address);
         let asked = |asked: &'a Asked| Self {
             browser: asked.browser.as_deref(),
             ..facts(&asked.at, Some(&asked.address))
@@ -223,7 +231,7 @@ impl<'a> Facts<'a> {
         let link = |path: &str, code: &'a LinkCode| Some(link_until(issuer, path, code, end));
         match parcel.letter {
             Letter::AccountDeletion { address, at, until } => {
-                Self { until: until.map(readable), ..facts(at, Some(address)) }
+                Self { until: until.map(readable), ..facts(at, address.as_ref()) }
             }
             Letter::AccountExists { username, asked: by } => Self { username: Some(username), ..asked(by) },
             Letter::AddressChanged { code, address, at } => {
@@ -232,14 +240,16 @@ impl<'a> Facts<'a> {
             Letter::Invitation { code, at, until } => {
                 Self { link: Some(link_until(issuer, NEW_ACCOUNT, code, *until)), ..facts(at, None) }
             }
-            Letter::PasskeyAdded { address, at }
+            Letter::AccountKept { by: ChangedBy::Owner { address }, at }
+            | Letter::PasskeyAdded { address, at }
             | Letter::PasskeyRemoved { by: ChangedBy::Owner { address }, at }
             | Letter::PasswordChanged { by: ChangedBy::Owner { address }, at }
             | Letter::PasswordKnown { address, at }
             | Letter::RecoveryCodesMade { address, at }
             | Letter::SecondStepAdded { address, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Owner { address }, at } => facts(at, Some(address)),
-            Letter::PasskeyRemoved { by: ChangedBy::Administrator, at }
+            Letter::AccountKept { by: ChangedBy::Administrator, at }
+            | Letter::PasskeyRemoved { by: ChangedBy::Administrator, at }
             | Letter::PasswordChanged { by: ChangedBy::Administrator, at }
             | Letter::SecondStepRemoved { by: ChangedBy::Administrator, at }
             | Letter::Test { at } => facts(at, None),
@@ -325,14 +335,16 @@ mod tests {
         Composer::new(&issuer, (from, Some(mailbox("", "help@example.com")))).unwrap()
     }
 
-    fn every_letter() -> [Letter; 23] {
+    fn every_letter() -> [Letter; 25] {
         let owner = ChangedBy::Owner { address: "192.0.2.7".parse().unwrap() };
         let (address, later) = ("192.0.2.7".parse().unwrap(), AT.plus(Duration::from_hours(24)));
         [
-            Letter::AccountDeletion { address, at: AT, until: Some(later) },
-            Letter::AccountDeletion { address, at: AT, until: None },
+            Letter::AccountKept { by: owner.clone(), at: AT },
+            Letter::AccountKept { by: ChangedBy::Administrator, at: AT },
             Letter::PasswordChanged { by: owner.clone(), at: AT },
             Letter::PasswordChanged { by: ChangedBy::Administrator, at: AT },
+            Letter::AccountDeletion { address: Some(address), at: AT, until: Some(later) },
+            Letter::AccountDeletion { address: None, at: AT, until: None },
             Letter::PasskeyAdded { address: "192.0.2.7".parse().unwrap(), at: AT },
             Letter::PasskeyRemoved { by: owner, at: AT },
             Letter::PasskeyRemoved { by: ChangedBy::Administrator, at: AT },
@@ -481,14 +493,16 @@ mod tests {
     #[test]
     fn a_change_says_who_made_it() {
         let ada = mailbox("Ada", "ada@example.org");
-        let [owner, administrator, ..] = every_letter();
-        let (owner, administrator) = (text(&ada, &owner), text(&ada, &administrator));
-        assert!(owner.contains("192.0.2.7") && !owner.contains("administrator"), "{owner}");
-        assert!(
-            administrator.contains("administrator") && !administrator.contains("192.0.2"),
-            "{administrator}"
-        );
-        assert!(owner.contains("https://id.example.com/idp/account"), "{owner}");
+        let [kept, kept_for_them, owner, administrator, ..] = every_letter();
+        for (owner, administrator) in [(kept, kept_for_them), (owner, administrator)] {
+            let (owner, administrator) = (text(&ada, &owner), text(&ada, &administrator));
+            assert!(owner.contains("192.0.2.7") && !owner.contains("administrator"), "{owner}");
+            assert!(
+                administrator.contains("administrator") && !administrator.contains("192.0.2"),
+                "{administrator}"
+            );
+            assert!(owner.contains("https://id.example.com/idp/account"), "{owner}");
+        }
     }
 
     #[test]

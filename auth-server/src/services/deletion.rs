@@ -1,16 +1,23 @@
 //! Deleting an account for good, and keeping one that was to be deleted.
 
 use serde_json::json;
+use tracing::warn;
 
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::UserId;
+use crate::domain::letter::{ChangedBy, Letter};
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::user::User;
 use crate::services::backchannel::{Departures, LogoutNotices};
+use crate::services::mailing::{Addressee, MailService};
+use crate::storage::single_use::{self, Purpose};
 use crate::storage::{
     Store, StoreError, Turn, Tx, account_deletions, assignments, forgotten, mail_outbox, users,
 };
+
+/// How many accounts are deleted before it is looked again which are due.
+const AT_ONCE: u32 = 100;
 
 /// Deletes an account with all that belongs to it, as part of something larger: roles, sessions, grants and consents. What it asked of
 /// services is hidden at once, and forgotten soon. What it did stays in the audit trail, under its identifier.
@@ -25,6 +32,9 @@ pub(crate) async fn erase(
     let departures = notices.end_all(tx, &user.id, now).await?;
     assignments::delete_of(tx, &AssignmentSubject::User(user.id.clone())).await?;
     users::delete(tx, &user.id).await?;
+    // They have addresses in them.
+    single_use::forget_of(tx, Purpose::AddressProof, &user.id).await?;
+    single_use::forget_of(tx, Purpose::AddressReturn, &user.id).await?;
     mail_outbox::forget(tx, &user.id, now).await?;
     forgotten::insert(tx, user.sub.as_str(), now).await?;
     tx.audit(event);
@@ -44,28 +54,46 @@ pub(crate) async fn keep(tx: &mut Tx, user: User, event: AuditEvent) -> Result<O
     Ok(Some(user))
 }
 
-/// Deletes every account whose time to be kept is over, one in a transaction. Whoever stops in between leaves the rest to the next.
+/// Tells the owner of an account that it is kept: somebody else may have seen to that.
+pub(crate) async fn tell_kept(
+    tx: &mut Tx,
+    mail: &MailService,
+    by: ChangedBy,
+    user: &User,
+) -> Result<(), StoreError> {
+    let at = tx.now();
+    mail.post(tx, Letter::AccountKept { by, at }, user).await
+}
+
+/// Deletes every account whose time to be kept is over, one in a transaction. Whoever stops in between leaves the rest to the next. One
+/// that cannot be deleted keeps no other from it; the first such error is given.
 pub(crate) async fn all_due(
     store: &Store,
-    notices: &LogoutNotices,
+    (notices, mail): (&LogoutNotices, &MailService),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     loop {
-        let notices_of_one = notices.clone();
-        let done = store
-            .write(move |tx| {
+        let due = account_deletions::due(&mut store.read().await?.uncounted(), now, AT_ONCE).await?;
+        let is_last = u32::try_from(due.len()).is_ok_and(|found| found < AT_ONCE);
+        let mut failed = Ok(());
+        for id in due {
+            let (user, notices_of_one, mail) = (id.clone(), notices.clone(), mail.clone());
+            let done = store.write(move |tx| {
                 Box::pin(async move {
                     tx.in_background();
-                    match account_deletions::next_due(tx, now).await? {
-                        Some(id) => Ok(Some(one(tx, &id, &notices_of_one, now).await?)),
-                        None => Ok::<_, StoreError>(None),
-                    }
+                    one(tx, &user, (&notices_of_one, &mail), now).await
                 })
-            })
-            .await?;
-        match done {
-            Some(departures) => notices.send(departures),
-            None => return Ok(()),
+            });
+            match done.await {
+                Ok(departures) => notices.send(departures),
+                Err(error) => {
+                    warn!(user.id = id.as_str(), cause = %error, "an account that is due cannot be deleted at present");
+                    failed = failed.and(Err(error));
+                }
+            }
+        }
+        if is_last || failed.is_err() {
+            return failed;
         }
     }
 }
@@ -74,7 +102,7 @@ pub(crate) async fn all_due(
 async fn one(
     tx: &mut Tx,
     id: &UserId,
-    notices: &LogoutNotices,
+    (notices, mail): (&LogoutNotices, &MailService),
     now: Timestamp,
 ) -> Result<Departures, StoreError> {
     tx.one_at_a_time(Turn::Administration).await?;
@@ -82,7 +110,18 @@ async fn one(
     let (Some(asked), Some(user)) = (asked, users::find(tx, id).await?) else {
         return Ok(Departures::default());
     };
+    // A replica of before switches accounts on and knows nothing of what was asked for.
+    if user.is_enabled() {
+        account_deletions::remove(tx, id).await?;
+        return Ok(Departures::default());
+    }
     let event = AuditEvent::new(Actor::System, AuditAction::UserDeleted).on(id);
     let event = event.with(json!({ "asked_at": asked.asked_at.rfc3339(), "reason": "own_wish" }));
-    erase(tx, &user, notices, event, now).await
+    let departures = erase(tx, &user, notices, event, now).await?;
+    // It is about nobody any more.
+    let to = Addressee::of(&user).map(|to| Addressee { user: None, ..to });
+    if to.is_some() {
+        mail.post_to(tx, Letter::AccountDeletion { address: None, at: now, until: None }, to).await?;
+    }
+    Ok(departures)
 }

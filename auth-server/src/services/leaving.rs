@@ -21,6 +21,7 @@ use crate::services::mailing::{Addressee, MailService};
 use crate::services::owners::Owners;
 use crate::services::passkeys::own::is_proven;
 use crate::services::visit::{LiveSession, Visit};
+use crate::storage::single_use::{self, Purpose};
 use crate::storage::{Outcome, Store, StoreError, Turn, Tx, account_deletions, sessions, users};
 
 /// Has people's own accounts deleted.
@@ -162,9 +163,8 @@ impl LeavingParts {
             return Err(LeaveError::NotFresh);
         }
         self.require_other(tx, &user).await?;
-        let grace = self.settings.deletion_grace();
-        let until = (!grace.is_zero()).then(|| now.plus(grace));
-        let letter = Letter::AccountDeletion { address: visit.address, at: now, until };
+        let until = self.until(tx, &user, now).await?;
+        let letter = Letter::AccountDeletion { address: Some(visit.address), at: now, until };
         let Some(until) = until else {
             let event = event(&user, AuditAction::UserDeleted, visit);
             let departures = erase(tx, &user, &self.notices, event, now).await?;
@@ -181,6 +181,15 @@ impl LeavingParts {
         let departures = self.notices.end_all(tx, &user.id, now).await?;
         tx.invalidate();
         Ok((Farewell { until: Some(until), is_told }, departures))
+    }
+
+    /// Until when the account can be kept; `None`: it is deleted at once. It outlives every letter by which its owner takes an address back:
+    /// whoever changed the address knew the password, too.
+    async fn until(&self, tx: &mut Tx, user: &User, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let grace = self.settings.deletion_grace();
+        let graced = (!grace.is_zero()).then(|| now.plus(grace));
+        let back = single_use::latest_of(tx, Purpose::AddressReturn, &user.id).await?;
+        Ok(graced.max(back.filter(|until| *until > now)))
     }
 
     async fn told(&self, tx: &mut Tx, letter: Letter, to: Option<Addressee>) -> Result<bool, StoreError> {

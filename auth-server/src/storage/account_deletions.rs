@@ -8,27 +8,29 @@ use crate::storage::{StoreError, Tx};
 
 const INSERT: &str = "
     INSERT INTO account_deletions (user_id, asked_at, due_at) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id) DO NOTHING";
+        ON CONFLICT (user_id) DO UPDATE
+            SET asked_at = excluded.asked_at, due_at = excluded.due_at, barred_at = NULL";
 const FIND: &str = "SELECT user_id, asked_at, due_at, barred_at FROM account_deletions WHERE user_id = $1";
 const AMONG: &str = "
     SELECT user_id, asked_at, due_at, barred_at
       FROM account_deletions WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id LIMIT $3";
-const NEXT_DUE: &str = "
+const DUE: &str = "
     SELECT user_id FROM account_deletions WHERE due_at <= $1 ORDER BY due_at, user_id LIMIT $2";
 const BAR: &str = "UPDATE account_deletions SET barred_at = $2 WHERE user_id = $1 AND barred_at IS NULL";
 const REMOVE: &str = "DELETE FROM account_deletions WHERE user_id = $1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, AMONG, NEXT_DUE, BAR, REMOVE];
+pub(super) const STATEMENTS: &[&str] = &[INSERT, FIND, AMONG, DUE, BAR, REMOVE];
 
-/// Notes that somebody wants their account deleted; gives whether that is news.
+/// Notes that somebody wants their account deleted. What was noted before, and left behind, counts no more.
 pub async fn insert(
     tx: &mut Tx,
     user: &UserId,
     asked_at: Timestamp,
     due_at: Timestamp,
-) -> Result<bool, StoreError> {
-    Ok(tx.execute(INSERT, &[user.into(), asked_at.into(), due_at.into()]).await? > 0)
+) -> Result<(), StoreError> {
+    tx.execute(INSERT, &[user.into(), asked_at.into(), due_at.into()]).await?;
+    Ok(())
 }
 
 /// Whether, and when, the account of this user is deleted.
@@ -46,10 +48,10 @@ pub async fn among(
     rows.iter().map(read).collect()
 }
 
-/// Whose account is deleted next, of those that are due at `now`.
-pub async fn next_due(tx: &mut Tx, now: Timestamp) -> Result<Option<UserId>, StoreError> {
-    let row = tx.fetch_optional(NEXT_DUE, &[now.into(), 1_u32.into()]).await?;
-    row.as_ref().map(|row| row.get(0)).transpose()
+/// Whose accounts are due at `now`, those that have been for longest first.
+pub async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    let rows = tx.fetch_all(DUE, &[now.into(), limit.into()]).await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Has the owner not take it back; gives whether that is news.

@@ -1,5 +1,6 @@
 //! What the audit trail says about the account of a person, for that person.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -21,6 +22,9 @@ struct Portion {
     /// Events that are read for it, of each kind: some of whoever administrates the server are about others.
     read: u32,
 }
+
+/// What applications are called, as far as that was asked for; `None`: there is none any more.
+type Titles = BTreeMap<ClientId, Option<String>>;
 
 /// A page.
 const PAGE: Portion = Portion { entries: 50, read: 200 };
@@ -127,15 +131,20 @@ impl By {
 impl AccountService {
     /// What happened to the account of whoever is signed in, before `before`.
     pub(crate) async fn log(&self, live: &LiveSession, before: Option<u64>) -> Result<OwnLog, StoreError> {
-        self.part(live, before, PAGE).await
+        self.part(live, before, (PAGE, &mut Titles::new())).await
     }
 
     /// All of it, or the newest part of one that is very long.
     pub(crate) async fn whole_log(&self, live: &LiveSession) -> Result<OwnLog, StoreError> {
-        let mut whole = self.part(live, None, PART).await?;
+        self.parts_of(live, PART).await
+    }
+
+    async fn parts_of(&self, live: &LiveSession, portion: Portion) -> Result<OwnLog, StoreError> {
+        let mut titles = Titles::new();
+        let mut whole = self.part(live, None, (portion, &mut titles)).await?;
         for _ in 1..MOST_PARTS {
             let Some(before) = whole.older else { break };
-            let OwnLog { entries, older } = self.part(live, Some(before), PART).await?;
+            let OwnLog { entries, older } = self.part(live, Some(before), (portion, &mut titles)).await?;
             whole.entries.extend(entries);
             whole.older = older;
         }
@@ -146,7 +155,7 @@ impl AccountService {
         &self,
         live: &LiveSession,
         before: Option<u64>,
-        portion: Portion,
+        (portion, titles): (Portion, &mut Titles),
     ) -> Result<OwnLog, StoreError> {
         let me = &live.user.id;
         let (done, suffered) = {
@@ -158,30 +167,28 @@ impl AccountService {
         let (records, older) = merged((done, suffered), me, portion);
         let mut entries = Vec::with_capacity(records.len());
         for (what, record) in records {
-            entries.push(self.entry(what, record, me).await?);
+            if let Some(client) = client_of(&record.event)
+                && !titles.contains_key(&client)
+            {
+                let found = self.store.client(&client).await?.map(|found| found.title());
+                titles.insert(client, found);
+            }
+            entries.push(entry(what, record, me, titles));
         }
         Ok(OwnLog { entries, older })
     }
+}
 
-    async fn entry(
-        &self,
-        what: &'static str,
-        record: AuditRecord,
-        me: &UserId,
-    ) -> Result<LogEntry, StoreError> {
-        let AuditRecord { at, event, .. } = record;
-        let client = match client_of(&event) {
-            Some(client) => self.store.client(&client).await?.map(|client| client.title()),
-            None => None,
-        };
-        let by = by(&event, me);
-        let fields = event.detail.get("changed").and_then(Value::as_array).into_iter().flatten();
-        let fields = fields.filter_map(|field| field.as_str().map(str::to_owned)).collect();
-        // An application that passed for the person works from somewhere of its own.
-        let is_elsewhere = event.action == Action::UserImpersonated;
-        let address = event.address.filter(|_| !is_elsewhere && matches!(by, By::Own | By::Visitor));
-        Ok(LogEntry { what, by, client, fields, at, address })
-    }
+fn entry(what: &'static str, record: AuditRecord, me: &UserId, titles: &Titles) -> LogEntry {
+    let AuditRecord { at, event, .. } = record;
+    let client = client_of(&event).and_then(|client| titles.get(&client).cloned().flatten());
+    let by = by(&event, me);
+    let fields = event.detail.get("changed").and_then(Value::as_array).into_iter().flatten();
+    let fields = fields.filter_map(|field| field.as_str().map(str::to_owned)).collect();
+    // An application that passed for the person works from somewhere of its own.
+    let is_elsewhere = event.action == Action::UserImpersonated;
+    let address = event.address.filter(|_| !is_elsewhere && matches!(by, By::Own | By::Visitor));
+    LogEntry { what, by, client, fields, at, address }
 }
 
 /// What concerns the person, each once and the newest first, as much of it as fits a page, and before what the next page begins.

@@ -13,12 +13,13 @@ use crate::domain::secret::{Digest32, OpaqueToken, TokenKind};
 use crate::domain::user::{Email, PasswordHash, User, Username};
 use crate::services::addresses::{AddressParts, AddressService};
 use crate::services::backchannel::Departures;
+use crate::services::deletion;
 use crate::services::login::LoginError;
 use crate::services::mailing::Addressee;
 use crate::services::recovery;
 use crate::services::visit::Visit;
 use crate::storage::single_use::{self, Purpose};
-use crate::storage::{StoreError, Turn, Tx, credentials, passkeys, second_steps, users};
+use crate::storage::{StoreError, Turn, Tx, account_deletions, credentials, passkeys, second_steps, users};
 
 /// How long a second step has to have been there when the address changed, to be one of the owner: for as long as they had to hear of it.
 const HEARD_OF: Duration = NOTICE;
@@ -127,6 +128,7 @@ async fn confirmed(
         && let Some(other) = users::find_by_address(tx, &proof.to).await?
         && other.id != before.id
         && !other.is_enabled()
+        && is_switched_off(tx, &other).await?
     {
         return Err(LoginError::Wrong);
     }
@@ -155,11 +157,16 @@ async fn returned(
     visit: &Visit,
 ) -> Result<(Username, Departures), LoginError> {
     tx.one_at_a_time(Turn::Administration).await?;
-    let back: Option<Return> = single_use::consume(tx, Purpose::AddressReturn, link, visit.now).await?;
+    let back: Option<Return> = single_use::find(tx, Purpose::AddressReturn, link, visit.now).await?;
     let Some(back) = back else { return Err(LoginError::Wrong) };
     users::hold(tx, &back.user).await?;
-    let found = users::find(tx, &back.user).await?.filter(User::is_enabled);
-    let Some(user) = found else { return Err(LoginError::Wrong) };
+    let Some(user) = users::find(tx, &back.user).await? else { return Err(LoginError::Wrong) };
+    // Where there is nothing to put back yet, the letter stays good.
+    let user = if user.is_enabled() { user } else { kept(tx, user, visit).await? };
+    let taken: Option<Return> = single_use::consume(tx, Purpose::AddressReturn, link, visit.now).await?;
+    if taken.is_none() {
+        return Err(LoginError::Wrong);
+    }
     let since = back.theirs_since();
     let user = at(&user, back.to, visit);
     users::update(tx, &user).await?;
@@ -189,6 +196,16 @@ async fn returned(
     Ok((user.username, departures))
 }
 
+/// The account that whoever changed the address wanted deleted: that goes back, too. One that an administrator switched off stays off.
+async fn kept(tx: &mut Tx, user: User, visit: &Visit) -> Result<User, LoginError> {
+    if is_switched_off(tx, &user).await? {
+        return Err(LoginError::Wrong);
+    }
+    let event = AuditEvent::new(Actor::Anonymous, AuditAction::UserDeletionWithdrawn).on(&user.id);
+    let event = event.from(Some(visit.address)).with(json!({ "by": "letter" }));
+    deletion::keep(tx, user, event).await?.ok_or(LoginError::Wrong)
+}
+
 /// The account with an address that somebody reads.
 fn at(user: &User, address: Email, visit: &Visit) -> User {
     User {
@@ -197,6 +214,12 @@ fn at(user: &User, address: Email, visit: &Visit) -> User {
         profile: user.profile.clone().updated(Some(visit.now)),
         ..user.clone()
     }
+}
+
+/// Whether an administrator switched an account off that is: its owner alone did not, by wanting it deleted.
+async fn is_switched_off(tx: &mut Tx, user: &User) -> Result<bool, StoreError> {
+    let asked = account_deletions::find(tx, &user.id).await?;
+    Ok(asked.is_none_or(|asked| asked.barred_at.is_some()))
 }
 
 /// Whose address is confirmed, as long as the account has the one that it had.

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::domain::audit::{Actor, AuditAction, AuditEvent};
 use crate::domain::clock::Timestamp;
 use crate::domain::ids::{StepId, UserId};
+use crate::domain::letter::{ChangedBy, Letter, SignedInBy};
 use crate::domain::user::Username;
 use crate::services::deletion;
 use crate::services::login::first::{FirstFactor, state_after, state_of};
@@ -27,6 +28,8 @@ struct Proof {
     browser: String,
     state: String,
     first: FirstFactor,
+    /// Of which wish: another one takes another proof.
+    due_at: Option<Timestamp>,
 }
 
 /// An account that its owner wants deleted.
@@ -39,7 +42,7 @@ pub(crate) struct Leaver {
 impl LoginService {
     /// Takes a proof that would sign somebody in, and signs nobody in: the error names it.
     pub(super) async fn hand_over(&self, arrival: Arrival<'_>) -> Result<SignedIn, LoginError> {
-        let Arrival { row, renewed, taken, visit, .. } = arrival;
+        let Arrival { row, renewed, taken, visit, is_known, .. } = arrival;
         let is_by_letter = taken.as_ref().is_some_and(TakenStep::is_by_letter);
         let first = if is_by_letter { FirstFactor::Letter } else { FirstFactor::Password };
         let id = StepId::generate(visit.now, &self.parts.entropy);
@@ -50,6 +53,7 @@ impl LoginService {
             browser: visit.browser.digest().hex(),
             state: state_after(&row, first, renewed.as_ref()).hex(),
             first,
+            due_at: row.leaving,
         };
         let (name, mail, asked) = (name_of(&id), self.parts.mail.clone(), visit.clone());
         let written = self
@@ -65,6 +69,11 @@ impl LoginService {
                     }
                     if !still_has(tx, &row, renewed.as_ref(), (is_by_letter, now)).await? {
                         return Err(LoginError::Overtaken);
+                    }
+                    if !is_known {
+                        let by = if is_by_letter { SignedInBy::Letter } else { SignedInBy::Other };
+                        let letter = Letter::SignInFromNewDevice { address: asked.address, at: now, by };
+                        mail.post(tx, letter, &row.user).await?;
                     }
                     single_use::issue(tx, Purpose::AccountKept, &name, &proof, now.plus(PATIENCE)).await?;
                     let event = AuditEvent::new(Actor::User(proof.user.clone()), AuditAction::SignIn);
@@ -96,18 +105,24 @@ impl LoginService {
     pub(crate) async fn keep(&self, id: &StepId, visit: &Visit) -> Result<(), LoginError> {
         // Whoever has it in another browser does not use it up.
         self.leaver(id, visit).await?;
-        let (name, visit) = (name_of(id), visit.clone());
+        let (name, mail, visit) = (name_of(id), self.parts.mail.clone(), visit.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
-                    let found = single_use::consume(tx, Purpose::AccountKept, &name, visit.now).await?;
+                    let found: Option<Proof> =
+                        single_use::consume(tx, Purpose::AccountKept, &name, visit.now).await?;
+                    // Somebody may be setting another password.
+                    if let Some(proof) = &found {
+                        users::hold(tx, &proof.user).await?;
+                    }
                     let (row, _) = leaver(tx, found, &visit).await?;
-                    users::hold(tx, &row.user.id).await?;
                     let actor = Actor::User(row.user.id.clone());
                     let event = AuditEvent::new(actor, AuditAction::UserDeletionWithdrawn);
                     let event = event.on(&row.user.id).from(Some(visit.address));
-                    deletion::keep(tx, row.user, event).await?.map(drop).ok_or(LoginError::StepGone)
+                    let kept = deletion::keep(tx, row.user, event).await?.ok_or(LoginError::StepGone)?;
+                    let by = ChangedBy::Owner { address: visit.address };
+                    Ok(deletion::tell_kept(tx, &mail, by, &kept).await?)
                 })
             })
             .await
@@ -122,7 +137,7 @@ async fn leaver(tx: &mut Tx, found: Option<Proof>, visit: &Visit) -> Result<(Sig
     let is_same =
         |row: &SignInRow| row.user.id == proof.user && same(&state_of(row, proof.first).hex(), &proof.state);
     let row = row.filter(is_same).ok_or(LoginError::StepGone)?;
-    let due_at = row.leaving.ok_or(LoginError::StepGone)?;
+    let due_at = row.leaving.filter(|due| proof.due_at == Some(*due)).ok_or(LoginError::StepGone)?;
     let leaver = Leaver { username: row.user.username.clone(), due_at };
     Ok((row, leaver))
 }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::claim::Claim;
 use crate::domain::clock::Timestamp;
 use crate::domain::organisation::Organisation;
 use crate::domain::rbac::OrganisationScope;
@@ -223,7 +224,7 @@ impl From<AppPlace> for PlacePart {
         Self {
             api: place.api,
             scopes: place.scopes.iter().map(str::to_owned).collect(),
-            claims: place.claims.iter().map(|claim| claim.as_str()).collect(),
+            claims: place.claims.iter().map(Claim::as_str).collect(),
             details: place.details.into_iter().map(detail).collect(),
         }
     }

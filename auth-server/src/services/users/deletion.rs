@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use crate::domain::account_deletion::AccountDeletion;
 use crate::domain::audit::AuditAction;
 use crate::domain::ids::UserId;
+use crate::domain::letter::ChangedBy;
 use crate::domain::rbac::AssignmentSubject;
 use crate::domain::user::User;
 use crate::services::admin_error::{AdminError, Thing};
 use crate::services::caller::Caller;
-use crate::services::deletion::{erase, keep};
+use crate::services::deletion::{erase, keep, tell_kept};
+use crate::services::mailing::MailService;
 use crate::services::owners::Owners;
 use crate::services::users::{UserService, find, versioned};
 use crate::services::version::Versioned;
-use crate::storage::{Turn, Tx, account_deletions};
+use crate::storage::{Turn, Tx, account_deletions, users};
 
 impl UserService {
     /// Deletes an account with all that belongs to it: roles, sessions, grants and consents. What it asked of services is hidden at
@@ -57,15 +59,19 @@ impl UserService {
         caller: &Caller,
     ) -> Result<Versioned<User>, AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let mail = self.mail.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
+                    users::hold(tx, &id).await?;
                     let user = find(tx, &id).await?;
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
                     let event = caller.event(AuditAction::UserDeletionWithdrawn).on(&user.id);
                     let kept = keep(tx, user, event).await?;
-                    kept.map(versioned).ok_or(AdminError::NotFound(Thing::Deletion))
+                    let kept = kept.ok_or(AdminError::NotFound(Thing::Deletion))?;
+                    tell_kept(tx, &mail, ChangedBy::Administrator, &kept).await?;
+                    Ok(versioned(kept))
                 })
             })
             .await
@@ -89,9 +95,15 @@ pub(super) async fn bar(
 }
 
 /// Forgets that its owner wanted an account deleted.
-pub(super) async fn stop(tx: &mut Tx, user: &User, caller: &Caller) -> Result<(), AdminError> {
+pub(super) async fn stop(
+    tx: &mut Tx,
+    user: &User,
+    mail: &MailService,
+    caller: &Caller,
+) -> Result<(), AdminError> {
     if account_deletions::remove(tx, &user.id).await? {
         tx.audit(caller.event(AuditAction::UserDeletionWithdrawn).on(&user.id));
+        tell_kept(tx, mail, ChangedBy::Administrator, user).await?;
     }
     Ok(())
 }

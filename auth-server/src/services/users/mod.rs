@@ -230,16 +230,18 @@ impl UserService {
     /// Switches an account on again, and keeps it if its owner wanted it deleted. What ended with it stays ended.
     pub async fn enable(&self, id: &UserId, caller: &Caller) -> Result<Versioned<User>, AdminError> {
         let (id, caller, owners) = (id.clone(), caller.clone(), self.owners.clone());
+        let mail = self.mail.clone();
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.one_at_a_time(Turn::Administration).await?;
+                    users::hold(tx, &id).await?;
                     let user = find(tx, &id).await?;
                     if user.disabled_at.is_none() {
                         return Ok(versioned(user));
                     }
                     owners.require_rank(tx, &AssignmentSubject::User(id), &caller).await?;
-                    deletion::stop(tx, &user, &caller).await?;
+                    deletion::stop(tx, &user, &mail, &caller).await?;
                     let user = User { disabled_at: None, ..user };
                     users::update(tx, &user).await?;
                     tx.audit(caller.event(AuditAction::UserEnabled).on(&user.id));
