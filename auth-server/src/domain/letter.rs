@@ -298,9 +298,10 @@ impl Letter {
         if is_apart { "sign_in_code of a known browser" } else { self.name() }
     }
 
-    /// Whether its owner can take back by this letter alone what somebody did: it is sent however many there were.
+    /// Whether its owner learns by this letter alone what can be taken back: it is sent however many there were. What leads to it is
+    /// bounded by itself.
     pub const fn is_the_only_way_back(&self) -> bool {
-        matches!(self, Self::AddressChanged { .. })
+        matches!(self, Self::AccountDeletion { .. } | Self::AddressChanged { .. })
     }
 
     /// How long after one of its kind about an account the next one is sent; `None`: they are counted for an address, as the settings say.

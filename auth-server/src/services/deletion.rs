@@ -45,7 +45,8 @@ pub(crate) async fn erase(
 /// Lets an account be kept that was to be deleted, as part of something larger; gives it as it is now, or `None` where nobody wanted it
 /// deleted. One that an administrator switched off as well stays off.
 pub(crate) async fn keep(tx: &mut Tx, user: User, event: AuditEvent) -> Result<Option<User>, StoreError> {
-    let Some(asked) = account_deletions::find(tx, &user.id).await? else { return Ok(None) };
+    let asked = account_deletions::find(tx, &user.id).await?.filter(|_| !user.is_enabled());
+    let Some(asked) = asked else { return Ok(None) };
     account_deletions::remove(tx, &user.id).await?;
     let user = User { disabled_at: asked.barred_at, ..user };
     users::update(tx, &user).await?;
@@ -124,4 +125,64 @@ async fn one(
         mail.post_to(tx, Letter::AccountDeletion { address: None, at: now, until: None }, to).await?;
     }
     Ok(departures)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::storage::audit;
+    use crate::storage::tests::support::{Backend, Fixture};
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// One that cannot be read is named in the log and tried again; one that is switched on is not wanted away.
+    #[rstest]
+    #[case(Backend::Sqlite)]
+    #[case(Backend::Postgres)]
+    #[tokio::test]
+    async fn an_account_that_cannot_be_deleted_keeps_no_other_from_it(#[case] backend: Backend) {
+        let fixture = Fixture::new(backend).await;
+        let now = fixture.now();
+        let [ada, bob, cleo] =
+            [fixture.user("ada").await, fixture.user("bob").await, fixture.user("cleo").await];
+        let ids = [ada.id.clone(), bob.id.clone(), cleo.id.clone()];
+        let notices = LogoutNotices::new(fixture.entropy.clone());
+        fixture
+            .write(move |tx| {
+                Box::pin(async move {
+                    for (days, user) in [(3, ada), (2, bob), (1, cleo)] {
+                        account_deletions::insert(tx, &user.id, now, now.minus(DAY * days)).await?;
+                        let disabled_at = (user.username.as_str() != "cleo").then_some(now);
+                        users::update(tx, &User { disabled_at, ..user }).await?;
+                    }
+                    tx.meddle("UPDATE users SET profile = '[' WHERE username = 'ada'").await.map(drop)
+                })
+            })
+            .await;
+        let outcome = all_due(&fixture.store, (&notices, &MailService::off()), now).await;
+        assert!(outcome.is_err(), "whoever runs it hears of the one that stays");
+        let mut tx = fixture.read().await;
+        let [ada, bob, cleo] = &ids;
+        assert!(users::find(&mut tx, bob).await.unwrap().is_none());
+        assert!(users::find(&mut tx, cleo).await.unwrap().is_some());
+        assert_eq!(account_deletions::due(&mut tx, now, 9).await.unwrap(), std::slice::from_ref(ada));
+        let deleted = audit::list(&mut tx, None, 50).await.unwrap();
+        let deleted: Vec<_> =
+            deleted.iter().filter(|record| record.event.action == AuditAction::UserDeleted).collect();
+        assert_eq!(deleted.len(), 1);
+        drop(tx);
+        fixture
+            .write(|tx| {
+                Box::pin(async move {
+                    tx.meddle("UPDATE users SET profile = '{}' WHERE username = 'ada'").await.map(drop)
+                })
+            })
+            .await;
+        all_due(&fixture.store, (&notices, &MailService::off()), now).await.unwrap();
+        assert_eq!(account_deletions::due(&mut fixture.read().await, now, 9).await.unwrap(), []);
+    }
 }

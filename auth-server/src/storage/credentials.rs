@@ -15,16 +15,15 @@ const FOR_SIGN_IN: &str = "
       LEFT JOIN second_steps s ON s.user_id = u.id
       LEFT JOIN account_deletions d ON d.user_id = u.id AND d.barred_at IS NULL AND u.disabled_at IS NOT NULL
      WHERE u.username = $1";
-// By its index: of several accounts one whose owner confirmed the address, of these one that is not on its way out, and of these the
-// oldest. What is stored is lowered
-// as ASCII by SQLite, and by PostgreSQL for the collation of the column; what is looked for comes as it is compared.
+// By its index: of several accounts one whose owner confirmed the address, of these one that is not on its way out, and of these the oldest.
+// What is stored is lowered as ASCII by SQLite, and by PostgreSQL for the collation of the column; what is looked for comes as it is compared.
 const BY_ADDRESS: &str = "
     SELECT u.id, u.sub, u.organisation_id, u.username, u.name, u.email, u.email_verified_at, u.created_at,
            u.disabled_at, u.profile, c.secret, s.sealed, d.due_at
       FROM users u
       LEFT JOIN credentials c ON c.user_id = u.id AND c.kind = 'password'
       LEFT JOIN second_steps s ON s.user_id = u.id
-      LEFT JOIN account_deletions d ON d.user_id = u.id AND d.barred_at IS NULL
+      LEFT JOIN account_deletions d ON d.user_id = u.id AND d.barred_at IS NULL AND u.disabled_at IS NOT NULL
      WHERE lower(u.email) = $1 AND (u.disabled_at IS NULL OR d.due_at IS NOT NULL)
      ORDER BY (u.email_verified_at IS NULL), (u.disabled_at IS NOT NULL), u.id LIMIT 1";
 const SET: &str = "

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{CHANGED, NEW, Scene, confirm, put_back};
 
+const KEPT: &str = "Your account is not deleted";
 const DAY: Duration = Duration::from_hours(24);
 
 async fn leave(visitor: &mut Visitor, username: &str) -> Answer {
@@ -35,12 +36,15 @@ async fn whoever_had_the_address_gets_the_account_back_that_a_thief_wanted_delet
     let due = scene.account().await["deletion"]["due_at"].clone();
     let graced = scene.server.clock.now().plus(DAY * days);
     assert_eq!(due, json!(graced.max(link_ends).rfc3339()));
+    assert_eq!(scene.letters(KEPT).await.len(), 0);
     scene.server.wait(DAY * 2);
     let (mut owner, page) = put_back(&scene.server, &back).await;
     assert_eq!(page.status, 200, "{}", page.text());
     let account = scene.account().await;
     assert_eq!((&account["email"], &account["deletion"]), (&json!("ada@example.org"), &Value::Null));
     assert_eq!(account["disabled_at"], Value::Null);
+    let [told] = scene.letters(KEPT).await.try_into().unwrap();
+    assert_eq!(told.to, ["thief@evil.test"], "whoever reads that may have wanted it");
     owner.submit(&the_form(&page, "new-password-form").with("new-password", NEW)).await;
     let renewed = Person { password: NEW.to_owned(), ..scene.ada.clone() };
     assert_eq!(scene.server.visitor().sign_in(&renewed).await.url.path(), "/account");

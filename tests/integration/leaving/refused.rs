@@ -124,6 +124,7 @@ async fn nobody_goes_and_comes_back_all_day() {
     assert_eq!(refused.status, 429);
     assert!(!refused.header("retry-after").is_empty());
     assert!(scene.account().await.json()["deletion"].is_null());
+    assert_eq!(scene.letters().await.len(), 5, "each wish was told");
 }
 
 #[rstest]

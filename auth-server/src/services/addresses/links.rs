@@ -162,7 +162,7 @@ async fn returned(
     users::hold(tx, &back.user).await?;
     let Some(user) = users::find(tx, &back.user).await? else { return Err(LoginError::Wrong) };
     // Where there is nothing to put back yet, the letter stays good.
-    let user = if user.is_enabled() { user } else { kept(tx, user, visit).await? };
+    let user = if user.is_enabled() { user } else { kept(tx, user, parts, visit).await? };
     let taken: Option<Return> = single_use::consume(tx, Purpose::AddressReturn, link, visit.now).await?;
     if taken.is_none() {
         return Err(LoginError::Wrong);
@@ -197,13 +197,16 @@ async fn returned(
 }
 
 /// The account that whoever changed the address wanted deleted: that goes back, too. One that an administrator switched off stays off.
-async fn kept(tx: &mut Tx, user: User, visit: &Visit) -> Result<User, LoginError> {
+async fn kept(tx: &mut Tx, user: User, parts: &AddressParts, visit: &Visit) -> Result<User, LoginError> {
     if is_switched_off(tx, &user).await? {
         return Err(LoginError::Wrong);
     }
     let event = AuditEvent::new(Actor::Anonymous, AuditAction::UserDeletionWithdrawn).on(&user.id);
     let event = event.from(Some(visit.address)).with(json!({ "by": "letter" }));
-    deletion::keep(tx, user, event).await?.ok_or(LoginError::Wrong)
+    let user = deletion::keep(tx, user, event).await?.ok_or(LoginError::Wrong)?;
+    // To the address that it has until now.
+    deletion::tell_kept(tx, &parts.mail, ChangedBy::Owner { address: visit.address }, &user).await?;
+    Ok(user)
 }
 
 /// The account with an address that somebody reads.

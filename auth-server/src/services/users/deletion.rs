@@ -94,6 +94,11 @@ pub(super) async fn bar(
     Ok(())
 }
 
+/// Forgets what a replica of before left behind that switched an account on which was to be deleted.
+pub(super) async fn forget(tx: &mut Tx, id: &UserId) -> Result<(), AdminError> {
+    Ok(account_deletions::remove(tx, id).await.map(drop)?)
+}
+
 /// Forgets that its owner wanted an account deleted.
 pub(super) async fn stop(
     tx: &mut Tx,

@@ -192,6 +192,7 @@ impl UserService {
                     owners.require_rank(tx, &AssignmentSubject::User(id.clone()), &caller).await?;
                     owners.require_other(tx, &id).await?;
                     users::hold(tx, &id).await?;
+                    deletion::forget(tx, &id).await?;
                     let user = User { disabled_at: Some(caller.now), ..user };
                     users::update(tx, &user).await?;
                     let departures = notices.end_all(tx, &user.id, caller.now).await?;

@@ -113,6 +113,7 @@ async fn an_account_is_open_to_its_owner_until_it_is_barred(#[case] backend: Bac
                 users::update(tx, &User { disabled_at: None, ..ada.clone() }).await?;
                 let row = credentials::for_sign_in(tx, &ada.username).await?.unwrap();
                 assert!(row.leaving.is_none() && row.is_open(), "a replica of before switched it on");
+                assert_eq!(credentials::by_address(tx, &address).await?.unwrap().leaving, None);
                 users::update(tx, &ada).await?;
                 account_deletions::bar(tx, &ada.id, now).await?;
                 let row = credentials::for_sign_in(tx, &ada.username).await?.unwrap();
