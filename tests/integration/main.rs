@@ -68,6 +68,8 @@ mod recovery;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod routes;

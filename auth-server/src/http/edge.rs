@@ -8,7 +8,6 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +23,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::config::Config;
+use crate::domain::ids::ClientId;
 use crate::domain::secret::Entropy;
 use crate::http::bounds::{Cut, bounded, milliseconds};
 use crate::http::decided::Decided;
@@ -33,6 +33,7 @@ use crate::http::extract::request_id::RequestId;
 use crate::http::headers::{SecurityHeaders, name_given};
 use crate::http::listen::Answering;
 use crate::http::mount::Mount;
+use crate::http::noted::Noted;
 use crate::http::places::Places;
 use crate::http::refusal::{Refusal, Voice};
 use crate::http::render::Pages;
@@ -80,15 +81,15 @@ impl Answering for Edge {
         self.mount.enter(request.uri_mut());
         let started = Instant::now();
         let id = RequestId::generate(&self.entropy);
-        let route = Arc::new(OnceLock::new());
+        let noted = Noted::default();
         let method = request.method().clone();
         let (voice, name) = (Voice::of(&request), name_given(&request));
-        let mut response = match self.answered(id, &route, peer, request).await {
+        let mut response = match self.answered(id, &noted, peer, request).await {
             Ok(response) => response,
             Err(refusal) => refusal.response(voice, &self.pages, id),
         };
         self.headers.apply(response.headers_mut(), name.unwrap_or_else(|| id.header()));
-        log(&Line { id, method, route: route.get(), took: started.elapsed() }, &response);
+        log(&Line { id, method, noted: &noted, took: started.elapsed() }, &response);
         response
     }
 }
@@ -97,7 +98,7 @@ impl Edge {
     async fn answered(
         &self,
         id: RequestId,
-        route: &Route,
+        noted: &Noted,
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Result<Response, Refusal> {
@@ -110,7 +111,7 @@ impl Edge {
         let mut request = Request::from_parts(parts, Body::from(body));
         let extensions = request.extensions_mut();
         extensions.insert(id);
-        extensions.insert(Arc::clone(route));
+        extensions.insert(noted.clone());
         extensions.insert(ConnectInfo(peer));
         extensions.insert(address);
         self.bounded(request).await
@@ -161,23 +162,22 @@ fn has_one_host<B>(request: &Request<B>) -> bool {
     named && hosts.next().is_none()
 }
 
-/// Where the matched route of a request is written down for the log.
-type Route = Arc<OnceLock<MatchedPath>>;
-
 struct Line<'a> {
     id: RequestId,
     method: Method,
-    route: Option<&'a MatchedPath>,
+    noted: &'a Noted,
     took: Duration,
 }
 
 /// One line per request. Neither path nor query: both may hold what must not be in a log.
 fn log(line: &Line<'_>, response: &Response) {
     let (id, method) = (line.id.as_str(), line.method.as_str());
-    let route = line.route.map_or("", MatchedPath::as_str);
+    let route = line.noted.route().map_or("", MatchedPath::as_str);
     let code = response.status().as_u16();
     let duration_ms = milliseconds(line.took);
-    let cause = response.extensions().get::<Cause>().map(Cause::as_str);
+    let why = response.extensions().get::<Cause>();
+    let (oauth_error, cause) = (why.and_then(Cause::code), why.map(Cause::as_str));
+    let client = why.and_then(Cause::client).or(line.noted.client()).map(ClientId::as_str);
     if response.status().is_server_error() {
         tracing::error!(
             request.id = id,
@@ -185,6 +185,8 @@ fn log(line: &Line<'_>, response: &Response) {
             http.route = route,
             http.status = code,
             duration_ms,
+            client.id = client,
+            oauth.error = oauth_error,
             cause,
             "request"
         );
@@ -195,6 +197,8 @@ fn log(line: &Line<'_>, response: &Response) {
             http.route = route,
             http.status = code,
             duration_ms,
+            client.id = client,
+            oauth.error = oauth_error,
             cause,
             "request"
         );
@@ -260,9 +264,9 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for NotedRoute<S> {
 
     fn call(&mut self, request: Request<Body>) -> S::Future {
         let extensions = request.extensions();
-        if let (Some(place), Some(route)) = (extensions.get::<Route>(), extensions.get::<MatchedPath>()) {
+        if let (Some(noted), Some(route)) = (extensions.get::<Noted>(), extensions.get::<MatchedPath>()) {
             // Taken already only when a route is nested in another service: the outer name stays.
-            _ = place.set(route.clone());
+            noted.note_route(route);
         }
         self.0.call(request)
     }

@@ -18,6 +18,7 @@ pub(crate) mod listen;
 pub(crate) mod metadata;
 pub(crate) mod mount;
 mod mtls_aliases;
+pub(crate) mod noted;
 pub(crate) mod oauth;
 pub(crate) mod oidc;
 pub(crate) mod ops;

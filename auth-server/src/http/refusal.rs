@@ -60,7 +60,7 @@ impl Refusal {
     pub(crate) fn response(self, voice: Voice, pages: &Pages, id: RequestId) -> Response {
         let mut response = match voice {
             Voice::OAuth => self.oauth().into_response(),
-            Voice::Page => pages.error(&ErrorPage::new(self.page()).reference(id.as_str())),
+            Voice::Page => pages.error(&ErrorPage::new(self.page()).because(&self).reference(id.as_str())),
             Voice::Problem => Problem::new(self.problem()).because(&self).into_response(),
         };
         *response.status_mut() = self.status();

@@ -80,16 +80,17 @@ pub(crate) enum LogoutOutcome {
 /// Why a request gets an error page. The session stays.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogoutError {
+    /// Which it names, if that could be one.
     #[error("names no application of this server")]
-    ClientUnknown,
+    ClientUnknown(Option<ClientId>),
     #[error("does not name the application that the id_token_hint was issued to")]
-    ClientMismatch,
+    ClientMismatch(ClientId),
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("is not an ID token of this server")]
     HintNotOurs,
     #[error("is not registered for this application, character for character")]
-    RedirectNotRegistered,
+    RedirectNotRegistered(ClientId),
     #[error("needs client_id or id_token_hint beside it")]
     RedirectOfNobody,
 }
@@ -98,10 +99,19 @@ impl LogoutError {
     /// The parameter to blame.
     pub(crate) const fn parameter(&self) -> &'static str {
         match self {
-            Self::ClientMismatch | Self::ClientUnknown => "client_id",
+            Self::ClientMismatch(_) | Self::ClientUnknown(_) => "client_id",
             Self::Fault(_) => "",
             Self::HintNotOurs => "id_token_hint",
-            Self::RedirectNotRegistered | Self::RedirectOfNobody => "post_logout_redirect_uri",
+            Self::RedirectNotRegistered(_) | Self::RedirectOfNobody => "post_logout_redirect_uri",
+        }
+    }
+
+    /// The application that asked, as far as that is known.
+    pub(crate) const fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::ClientMismatch(client) | Self::RedirectNotRegistered(client) => Some(client),
+            Self::ClientUnknown(client) => client.as_ref(),
+            Self::Fault(_) | Self::HintNotOurs | Self::RedirectOfNobody => None,
         }
     }
 }
@@ -205,19 +215,20 @@ impl LogoutService {
     async fn check(&self, request: &LogoutRequest, visit: &Visit) -> Result<Checked, LogoutError> {
         let hint = request.id_token_hint.as_deref().map(|hint| self.read_hint(hint)).transpose()?;
         let named = request.client_id.as_deref().map(ClientId::parse).transpose();
-        let named = named.map_err(|_| LogoutError::ClientUnknown)?;
+        let named = named.map_err(|_| LogoutError::ClientUnknown(None))?;
         let issued_to = hint.as_ref().map(|hint| hint.client.clone());
         if let (Some(named), Some(issued_to)) = (&named, &issued_to)
             && named != issued_to
         {
-            return Err(LogoutError::ClientMismatch);
+            return Err(LogoutError::ClientMismatch(named.clone()));
         }
         let client = match named.or(issued_to) {
             Some(id) => {
                 let arrival = Arrival { address: visit.address, now: visit.now };
-                self.documents.ensure(&id, arrival).await.map_err(|_| LogoutError::ClientUnknown)?;
+                let unknown = || LogoutError::ClientUnknown(Some(id.clone()));
+                self.documents.ensure(&id, arrival).await.map_err(|_| unknown())?;
                 let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
-                Some(client.ok_or(LogoutError::ClientUnknown)?)
+                Some(client.ok_or_else(unknown)?)
             }
             None => None,
         };
@@ -266,7 +277,7 @@ fn redirect(request: &LogoutRequest, client: Option<&Client>) -> Result<Option<S
     let Some(uri) = request.post_logout_redirect_uri.as_deref() else { return Ok(None) };
     let client = client.ok_or(LogoutError::RedirectOfNobody)?;
     if !client.accepts_post_logout(uri) {
-        return Err(LogoutError::RedirectNotRegistered);
+        return Err(LogoutError::RedirectNotRegistered(client.id.clone()));
     }
     let Some(state) = request.state.as_deref() else { return Ok(Some(uri.to_owned())) };
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
@@ -304,7 +315,7 @@ mod tests {
             let asked =
                 LogoutRequest { post_logout_redirect_uri: Some(uri.to_owned()), ..LogoutRequest::default() };
             let refused = redirect(&asked, Some(&client()));
-            assert!(matches!(refused, Err(LogoutError::RedirectNotRegistered)), "{uri}");
+            assert!(matches!(refused, Err(LogoutError::RedirectNotRegistered(_))), "{uri}");
             assert!(matches!(redirect(&asked, None), Err(LogoutError::RedirectOfNobody)), "{uri}");
         }
     }

@@ -125,6 +125,34 @@ impl Fields {
     }
 }
 
+/// Why a form is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum FormError {
+    #[error("the body is not a form")]
+    ContentType,
+    #[error("the body broke off")]
+    Interrupted,
+    #[error(
+        "the form was sent without the cookie of the browser that opened it: cookies are off, or were cleared"
+    )]
+    NewBrowser,
+    #[error("Origin and Sec-Fetch-Site do not say that a page of this server sent the form")]
+    OtherSite,
+    #[error("the token of the form is missing, or is that of another browser")]
+    Token,
+    #[error("a field is repeated or malformed, or there are too many")]
+    Unclean,
+}
+
+impl FormError {
+    const fn page(self) -> ErrorKind {
+        match self {
+            Self::ContentType | Self::Interrupted | Self::Unclean => ErrorKind::BadRequest,
+            Self::NewBrowser | Self::OtherSite | Self::Token => ErrorKind::CrossSite,
+        }
+    }
+}
+
 /// A posted form of ours.
 pub(crate) struct OwnForm {
     pub(crate) visitor: Visitor,
@@ -145,18 +173,20 @@ where
         let guard = FormGuard::from_ref(state);
         let (mut parts, body) = request.into_parts();
         let Ok(id) = RequestId::from_request_parts(&mut parts, state).await;
-        let refuse = |kind| pages.error(&ErrorPage::new(kind).reference(id.as_str()));
+        let refuse = |error: FormError| {
+            pages.error(&ErrorPage::new(error.page()).because(&error).reference(id.as_str()))
+        };
         if !guard.is_same_site(&parts.headers) {
-            return Err(refuse(ErrorKind::CrossSite));
+            return Err(refuse(FormError::OtherSite));
         }
         if !is_form(&parts.headers) {
-            return Err(refuse(ErrorKind::BadRequest));
+            return Err(refuse(FormError::ContentType));
         }
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
-        let body = body.collect().await.map_err(|_| refuse(ErrorKind::BadRequest))?.to_bytes();
-        let fields = Fields::parse(&body).ok_or_else(|| refuse(ErrorKind::BadRequest))?;
+        let body = body.collect().await.map_err(|_| refuse(FormError::Interrupted))?.to_bytes();
+        let fields = Fields::parse(&body).ok_or_else(|| refuse(FormError::Unclean))?;
         if !guard.is_token(&visitor.visit.browser, fields.text(TOKEN)) {
-            return Err(refuse(ErrorKind::CrossSite));
+            return Err(refuse(if visitor.is_new() { FormError::NewBrowser } else { FormError::Token }));
         }
         Ok(Self { visitor, fields })
     }

@@ -9,7 +9,6 @@ use http::request::Parts;
 
 use crate::domain::clock::Clock;
 use crate::domain::secret::{Entropy, OpaqueToken, TokenKind};
-use crate::http::error::Cause;
 use crate::http::extract::address::ClientAddress;
 use crate::http::extract::cookies::{self, Keep};
 use crate::http::extract::request_id::RequestId;
@@ -107,7 +106,5 @@ where
 
 /// Whether somebody is signed in cannot be found out: then nobody is let in, and nobody is treated as a stranger.
 fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static)) -> Response {
-    let mut response = pages.error(&ErrorPage::fault(error).reference(id.as_str()));
-    response.extensions_mut().insert(Cause::of(error));
-    response
+    pages.error(&ErrorPage::fault(error).reference(id.as_str()))
 }

@@ -13,6 +13,7 @@ use crate::http::error::Cause;
 use crate::http::extract::form::is_form;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
+use crate::http::noted::Noted;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
@@ -20,7 +21,7 @@ use crate::services::authorize::pushed;
 use crate::services::authorize::refusal::PageError;
 use crate::services::authorize::request::client_id;
 use crate::services::authorize::respond::Reply;
-use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService};
+use crate::services::authorize::{AuthorizeError, AuthorizeOutcome, AuthorizeService, Refused};
 use crate::services::visit::Sender;
 
 /// `GET /authorize`.
@@ -78,8 +79,12 @@ pub(super) async fn by_form(
 
 /// Who comes, with what that person allowed the client of the request before, and with what it pushed.
 async fn visitor(parameters: &Parameters, parts: &mut Parts, state: &AppState) -> Result<Visitor, Response> {
+    let client = client_id(parameters).ok();
+    if let Some(client) = &client {
+        Noted::note_client(&parts.extensions, client);
+    }
     let handle = pushed::handle(parameters).ok().flatten().map(|handle| handle.digest());
-    let sender = Sender { client: client_id(parameters).ok(), handle };
+    let sender = Sender { client, handle };
     Visitor::sent_by(&sender, parts, state).await
 }
 
@@ -100,21 +105,34 @@ pub(crate) fn respond(pages: &Pages, outcome: AuthorizeOutcome) -> Response {
     match outcome {
         AuthorizeOutcome::Consent(interaction) => pages.go(&format!("/consent?interaction={interaction}")),
         AuthorizeOutcome::Login(interaction) => pages.go(&format!("/login?interaction={interaction}")),
-        AuthorizeOutcome::Reply(Reply::Link(url)) => Pages::leave(&url),
-        AuthorizeOutcome::Reply(Reply::Form { uri, fields }) => {
-            pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None })
-        }
+        AuthorizeOutcome::Refused { why, reply } => because(answered(pages, reply), why),
+        AuthorizeOutcome::Reply(reply) => answered(pages, reply),
         AuthorizeOutcome::SignUp(interaction) => pages.go(&format!("/sign-up?interaction={interaction}")),
-        AuthorizeOutcome::Told(told) => {
-            let status = StatusCode::BAD_REQUEST;
-            let (code, reason) = (told.error.code().as_str(), told.error.to_string());
-            let (uri, fields) = match told.reply {
+        AuthorizeOutcome::Told { why, host, reply } => {
+            let (code, reason) = (why.error.code().as_str(), why.error.to_string());
+            let (uri, fields) = match reply {
                 Reply::Link(uri) => (uri, None),
                 Reply::Form { uri, fields } => (uri, Some(fields)),
             };
-            pages.show(status, &ToldPage { host: told.host, code, reason, uri, fields, problem: true })
+            let page = ToldPage { host, code, reason, uri, fields, problem: true };
+            because(pages.show(StatusCode::BAD_REQUEST, &page), why)
         }
     }
+}
+
+/// The answer of a client on its way through the browser.
+fn answered(pages: &Pages, reply: Reply) -> Response {
+    match reply {
+        Reply::Link(url) => Pages::leave(&url),
+        Reply::Form { uri, fields } => pages.show(StatusCode::OK, &FormPost { uri, fields, problem: None }),
+    }
+}
+
+/// The answer, with what the log says of it.
+fn because(mut response: Response, why: Refused) -> Response {
+    let cause = Cause::of(&why.error).coded(why.error.code().as_str()).to(Some(why.client));
+    response.extensions_mut().insert(cause);
+    response
 }
 
 /// An error that leads on only if the person wants it to.
@@ -169,7 +187,5 @@ fn refuse(shown: Shown<'_>, error: &AuthorizeError) -> Response {
             page.parameter(cause.parameter(), cause.to_string())
         }
     };
-    let mut response = shown.pages.error(&page.reference(shown.id.as_str()));
-    response.extensions_mut().insert(Cause::of(error));
-    response
+    shown.pages.error(&page.because(error).reference(shown.id.as_str()))
 }

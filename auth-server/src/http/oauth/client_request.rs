@@ -1,5 +1,6 @@
 //! A form that a client sent, with the client that sent it; or a request without a form, and its client.
 
+use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -11,6 +12,7 @@ use crate::domain::parameters::{Parameters, ParametersError};
 use crate::http::extract::address::ClientAddress;
 use crate::http::extract::certificate::Certificates;
 use crate::http::extract::form::is_form;
+use crate::http::noted::Noted;
 use crate::http::oauth::error::{OAuthError, Unreadable};
 use crate::services::client_auth::credential::{ClientCredential, CredentialError};
 use crate::services::client_auth::{ClientAuthError, ClientAuthenticator, Presented};
@@ -76,11 +78,20 @@ impl ClientRequest {
         let parameters = parameters.map_err(|error| OAuthError::unreadable(error.into()))?;
         // Before anything is believed of it: what was sent twice may mean one thing here and another elsewhere.
         // `resource` is the exception of RFC 8707 §2.
-        if parameters.has_repeats("resource") {
-            return Err(OAuthError::unreadable(ParametersError::Repeated.into()));
+        let caller = if parameters.has_repeats("resource") {
+            Err(OAuthError::unreadable(ParametersError::Repeated.into()))
+        } else {
+            identify(&mut parts, &parameters, state).await
+        };
+        note(&parts, &parameters, caller.as_ref().ok());
+        Ok(Self { caller: caller?, parameters })
+    }
+
+    /// Writes down which client a request says it is of that is refused before that is found out.
+    pub(super) async fn note_claimed(parts: &Parts, body: Body) {
+        if let Ok(body) = body.collect().await {
+            note(parts, &Parameters::parse(&body.to_bytes()).unwrap_or_default(), None);
         }
-        let caller = identify(&mut parts, &parameters, state).await?;
-        Ok(Self { caller, parameters })
     }
 
     /// The `token` that introspection and revocation are about. There is no other exception to "not more than once" than the
@@ -108,8 +119,26 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OAuthError> {
         refuse_secrets_in_query(parts).map_err(OAuthError::unreadable)?;
-        let caller = identify(parts, &Parameters::default(), state).await?;
-        settled(caller, state).await.map(Self)
+        let no_form = Parameters::default();
+        let caller = identify(parts, &no_form, state).await;
+        note(parts, &no_form, caller.as_ref().ok());
+        settled(caller?, state).await.map(Self)
+    }
+}
+
+/// Writes down for the log which client a request is of, or else says it is of.
+fn note(parts: &Parts, form: &Parameters, caller: Option<&TokenCaller>) {
+    if let Some(caller) = caller {
+        return Noted::note_client(&parts.extensions, &caller.client.client().id);
+    }
+    let credential =
+        authorization(&parts.headers).ok().and_then(|header| ClientCredential::read(header, form).ok());
+    let claimed = match &credential {
+        Some(credential) => Some(credential.client_id()),
+        None => form.get("client_id").ok().flatten(),
+    };
+    if let Some(claimed) = claimed {
+        Noted::note_claimed(&parts.extensions, claimed);
     }
 }
 

@@ -54,7 +54,7 @@ impl OAuthError {
             description: description.into(),
             status: code.status(),
             retry_after: None,
-            cause: Cause::of(cause),
+            cause: Cause::of(cause).coded(code.as_str()),
         }
     }
 

@@ -27,7 +27,13 @@ where
     /// The proof is looked at first: a client that has to send another one, with a nonce, has not used its assertion up yet.
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
-        let proof = Proofs::from_ref(state).read(&parts, None)?;
+        let proof = match Proofs::from_ref(state).read(&parts, None) {
+            Ok(proof) => proof,
+            Err(error) => {
+                ClientRequest::note_claimed(&parts, body).await;
+                return Err(error.into());
+            }
+        };
         let ClientRequest { caller, parameters } =
             ClientRequest::unsettled(Request::from_parts(parts, body), state).await?;
         Ok(Self(ClientRequest { caller: caller.proving(proof), parameters }))

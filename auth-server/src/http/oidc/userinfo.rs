@@ -154,6 +154,7 @@ impl Desk {
             BearerError::Missing => {
                 // RFC 6750 §3.1: without a token the answer says no more than which schemes to use.
                 let mut response = NoStore(StatusCode::UNAUTHORIZED).into_response();
+                response.extensions_mut().insert(Cause::of(&error));
                 let headers = response.headers_mut();
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
                 if let Ok(challenge) = HeaderValue::try_from(self.dpop()) {
@@ -184,7 +185,7 @@ impl Desk {
         };
         let body = serde_json::json!({ "error": name, "error_description": why.description });
         let mut response = NoStore((status, Json(body))).into_response();
-        response.extensions_mut().insert(Cause::of(cause));
+        response.extensions_mut().insert(Cause::of(cause).coded(name));
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

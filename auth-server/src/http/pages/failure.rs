@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::response::Response;
 
-use crate::http::error::Cause;
 use crate::http::extract::request_id::RequestId;
 use crate::http::pages::next::leaving_path;
 use crate::http::render::Pages;
@@ -16,9 +15,7 @@ use crate::services::password::HashError;
 
 /// Our own fault. The cause goes to the log, its reference to the page.
 pub(super) fn fault(pages: &Pages, id: RequestId, error: &(dyn Error + 'static)) -> Response {
-    let mut response = pages.error(&ErrorPage::fault(error).reference(id.as_str()));
-    response.extensions_mut().insert(Cause::of(error));
-    response
+    pages.error(&ErrorPage::fault(error).reference(id.as_str()))
 }
 
 /// What is not there, or not for this person: nobody is told which.
@@ -47,7 +44,7 @@ pub(super) fn interaction(pages: &Pages, id: RequestId, error: &InteractionError
         InteractionError::Foreign => ErrorKind::Foreign,
         InteractionError::Throttled { retry_after } => return throttled(pages, id, *retry_after),
     };
-    pages.error(&ErrorPage::new(kind).reference(id.as_str()))
+    pages.error(&ErrorPage::new(kind).because(error).reference(id.as_str()))
 }
 
 /// A sign-in or a change of password that the form cannot be shown again for. `None` when it can.
@@ -63,11 +60,12 @@ pub(super) fn login(pages: &Pages, id: RequestId, error: &LoginError) -> Option<
         LoginError::Store(cause) => return Some(fault(pages, id, cause)),
         LoginError::Throttled(wait) => ErrorPage::new(ErrorKind::Throttled).retry_after(wait.retry_after),
     };
-    Some(pages.error(&page.reference(id.as_str())))
+    Some(pages.error(&page.because(error).reference(id.as_str())))
 }
 
 /// A code that its form cannot be shown again for.
 pub(super) fn step(pages: &Pages, id: RequestId, error: &LoginError) -> Response {
-    login(pages, id, error)
-        .unwrap_or_else(|| pages.error(&ErrorPage::new(ErrorKind::Expired).reference(id.as_str())))
+    login(pages, id, error).unwrap_or_else(|| {
+        pages.error(&ErrorPage::new(ErrorKind::Expired).because(error).reference(id.as_str()))
+    })
 }

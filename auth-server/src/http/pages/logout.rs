@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use serde::Serialize;
 
 use crate::domain::parameters::{Parameters, ParametersError};
+use crate::http::error::Cause;
 use crate::http::extract::form::{OwnForm, is_form};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
@@ -132,8 +133,9 @@ impl Desk {
             }
             Err(LogoutError::Fault(error)) => failure::fault(&self.pages, id, &error),
             Err(error) => {
-                let page =
-                    ErrorPage::new(ErrorKind::BadClient).parameter(error.parameter(), error.to_string());
+                let (parameter, reason) = (error.parameter(), error.to_string());
+                let cause = Cause::said(format!("{parameter} {reason}")).to(error.client().cloned());
+                let page = ErrorPage::new(ErrorKind::BadClient).parameter(parameter, reason).caused(cause);
                 self.pages.error(&page.reference(id.as_str()))
             }
         }
@@ -152,8 +154,7 @@ impl Desk {
     }
 
     fn bad_logout(&self, id: RequestId, error: ParametersError) -> Response {
-        tracing::debug!(%error, "a logout request cannot be read");
-        self.pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()))
+        self.pages.error(&ErrorPage::new(ErrorKind::BadRequest).because(&error).reference(id.as_str()))
     }
 }
 

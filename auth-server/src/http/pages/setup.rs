@@ -98,7 +98,7 @@ impl SetupDesk {
                 return failure::fault(&self.pages, id, error);
             }
         };
-        self.pages.error(&page.reference(id.as_str()))
+        self.pages.error(&page.because(error).reference(id.as_str()))
     }
 }
 

@@ -201,7 +201,7 @@ pub(super) fn unreadable(error: Unreadable) -> Response {
     };
     let mut response = body(code, &error.to_string());
     *response.status_mut() = error.status();
-    response.extensions_mut().insert(Cause::of(&error));
+    response.extensions_mut().insert(Cause::of(&error).coded(code.as_str()));
     response
 }
 
@@ -212,7 +212,7 @@ pub(super) fn refused(error: &RegistrationError) -> Response {
         told => plain(&told.to_string()),
     };
     let mut response = body(error.code(), &description);
-    response.extensions_mut().insert(Cause::of(error));
+    response.extensions_mut().insert(Cause::of(error).coded(error.code().as_str()));
     let (status, wait) = match error {
         RegistrationError::Off => (StatusCode::NOT_FOUND, None),
         RegistrationError::Forbidden => (StatusCode::FORBIDDEN, None),

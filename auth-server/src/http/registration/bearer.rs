@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use crate::domain::clock::Clock;
 use crate::http::extract::address::ClientAddress;
+use crate::http::noted::Noted;
 use crate::http::registration::MAX_BODY_BYTES;
 use crate::http::registration::answer::{Unreadable, unreadable};
 use crate::services::registration::Arrival;
@@ -30,6 +31,10 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
+        // The address of a registration ends in the client that it is of.
+        if let Some(last) = parts.uri.path().rsplit('/').next() {
+            Noted::note_claimed(&parts.extensions, last);
+        }
         let address = ClientAddress::from_request_parts(&mut parts, state).await;
         let ClientAddress(address) = address.map_err(|_| unreadable(Unreadable::Address))?;
         let token = token(&parts.headers).map_err(unreadable)?.map(str::to_owned);

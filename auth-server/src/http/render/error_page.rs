@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::domain::oauth_error::OAuthErrorCode;
+use crate::http::error::Cause;
 use crate::http::render::Page;
 use crate::services::trouble::is_temporary;
 
@@ -65,6 +66,27 @@ impl ErrorKind {
         }
     }
 
+    /// What the log says where nobody knows better.
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::BadClient => "an application sent what it must not",
+            Self::BadRequest => "the request is not what a page of this server sends",
+            Self::Busy => "there is too much to do at present",
+            Self::Consumed => "what the page was for is done",
+            Self::CrossSite => {
+                "the form comes from another site, or was opened in another browser, or before cookies were cleared"
+            }
+            Self::Expired => "what the page was for took too long, or is unknown",
+            Self::Fault => "something went wrong here",
+            Self::Forbidden => "whoever is signed in may not do this",
+            Self::Foreign => "what the page is for began in another browser",
+            Self::Method => "the address has no such method",
+            Self::NotFound => "there is no such page, or none for whoever asks",
+            Self::Throttled => "this was done too often",
+            Self::TooLarge => "the request is too large",
+        }
+    }
+
     /// Where the page leads next, if anywhere that makes sense.
     const fn back(self) -> Option<&'static str> {
         match self {
@@ -96,6 +118,9 @@ pub(crate) struct ErrorPage {
     seconds: Option<u64>,
     back: Option<String>,
     reference: Option<String>,
+    /// For the log.
+    #[serde(skip)]
+    cause: Cause,
 }
 
 impl ErrorPage {
@@ -110,16 +135,30 @@ impl ErrorPage {
             seconds: None,
             back: kind.back().map(str::to_owned),
             reference: None,
+            cause: Cause::said(kind.cause()),
         }
     }
 
     /// The page for something that went wrong on our side. What passes by itself is a reason to come back.
     pub(crate) fn fault(error: &(dyn Error + 'static)) -> Self {
-        if is_temporary(error) {
+        let page = if is_temporary(error) {
             Self::new(ErrorKind::Busy).retry_after(SOON)
         } else {
             Self::new(ErrorKind::Fault)
-        }
+        };
+        page.because(error)
+    }
+
+    /// Why it is shown, for the log.
+    #[must_use]
+    pub(crate) fn because(self, error: &(dyn Error + 'static)) -> Self {
+        self.caused(Cause::of(error))
+    }
+
+    /// The same, where more is known than why.
+    #[must_use]
+    pub(crate) fn caused(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
     /// For the developer of the application: which parameter is wrong, and why.
@@ -160,6 +199,15 @@ impl ErrorPage {
 
     pub(super) const fn status(&self) -> StatusCode {
         self.kind.status()
+    }
+
+    /// Why it is shown, with the code that it says.
+    pub(super) fn cause(&self) -> Cause {
+        let cause = self.cause.clone();
+        match self.code {
+            Some(code) => cause.coded(code),
+            None => cause,
+        }
     }
 
     pub(super) const fn retry_after_secs(&self) -> Option<u64> {

@@ -156,6 +156,7 @@ impl Pages {
     /// Answers with an error page.
     pub(crate) fn error(&self, page: &ErrorPage) -> Response {
         let mut response = self.show(page.status(), page);
+        response.extensions_mut().insert(page.cause());
         if let Some(seconds) = page.retry_after_secs() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -23,7 +23,7 @@ use crate::config::SignUp;
 use crate::domain::client::{Client, KeySource};
 use crate::domain::client_protocol::PushedRequests;
 use crate::domain::clock::Timestamp;
-use crate::domain::ids::InteractionId;
+use crate::domain::ids::{ClientId, InteractionId};
 use crate::domain::issuer::Issuer;
 use crate::domain::parameters::Parameters;
 use crate::domain::rbac::Api;
@@ -56,21 +56,33 @@ pub(crate) enum AuthorizeOutcome {
     Consent(InteractionId),
     /// To the sign-in page.
     Login(InteractionId),
-    /// To the client, with a code or an error.
+    /// To the client, with an error.
+    Refused { why: Refused, reply: Reply },
+    /// To the client, with a code.
     Reply(Reply),
     /// To the page for making an account.
     SignUp(InteractionId),
-    /// To a page that tells the person first where the error would lead: nobody vouches for the client.
-    Told(Told),
+    /// To a page that tells the person first where the error would lead: nobody vouches for a client that came by itself
+    /// (RFC 9700 §4.11.2).
+    Told {
+        why: Refused,
+        /// The host that the answer goes to.
+        host: String,
+        reply: Reply,
+    },
 }
 
-/// An error for a client that came by itself (RFC 9700 §4.11.2).
+/// What a client is told, and which one.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct Refused {
+    pub(crate) client: ClientId,
     pub(crate) error: RequestError,
-    /// The host that the answer goes to.
-    pub(crate) host: String,
-    pub(crate) reply: Reply,
+}
+
+impl Refused {
+    fn of(to: Recipient<'_>, error: RequestError) -> Self {
+        Self { client: to.client.id.clone(), error }
+    }
 }
 
 /// Why a request is answered with a page and not at the redirect URI.
@@ -356,15 +368,14 @@ impl AuthorizeService {
 
     /// Nobody signed in yet, so whoever registers a client could make of this address one that leads anywhere.
     fn told(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {
-        tracing::debug!(%error, "authorization request of a stranger refused");
         let redirect = to.client.redirect_for(&to.address.uri);
         let host = redirect.map(|redirect| redirect.host().to_owned()).unwrap_or_default();
         let reply = self.responder.error(to, error)?;
-        Ok(AuthorizeOutcome::Told(Told { error, host, reply }))
+        Ok(AuthorizeOutcome::Told { why: Refused::of(to, error), host, reply })
     }
 
     fn refused(&self, to: Recipient<'_>, error: RequestError) -> Result<AuthorizeOutcome, SignError> {
-        tracing::debug!(%error, "authorization request refused");
-        self.responder.error(to, error).map(AuthorizeOutcome::Reply)
+        let reply = self.responder.error(to, error)?;
+        Ok(AuthorizeOutcome::Refused { why: Refused::of(to, error), reply })
     }
 }

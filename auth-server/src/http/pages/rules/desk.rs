@@ -8,6 +8,7 @@ use crate::domain::ids::ApiId;
 use crate::domain::policy::PolicyRevision;
 use crate::domain::rbac::Api;
 use crate::domain::session::Acr;
+use crate::http::error::Cause;
 use crate::http::extract::form::FormGuard;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
@@ -90,7 +91,9 @@ impl RulesDesk {
             };
         };
         self.console.trail.refused(&administrator.caller, &missing.to_string()).await;
-        Err(self.pages.error(&ErrorPage::new(ErrorKind::Forbidden).reference(id.as_str())))
+        let page = ErrorPage::new(ErrorKind::Forbidden)
+            .caused(Cause::said(format!("whoever is signed in lacks {missing}")));
+        Err(self.pages.error(&page.reference(id.as_str())))
     }
 
     /// Whether somebody may do something: for what a page offers.
@@ -143,7 +146,7 @@ impl RulesDesk {
             AdminError::Invalid(_) => ErrorKind::BadRequest,
             error => return failure::fault(&self.pages, id, error),
         };
-        self.pages.error(&ErrorPage::new(kind).reference(id.as_str()))
+        self.pages.error(&ErrorPage::new(kind).because(error).reference(id.as_str()))
     }
 
     pub(super) fn nothing_here(&self, id: RequestId) -> Response {
