@@ -75,6 +75,12 @@ async fn an_address_that_is_not_registered_is_never_redirected_to(
             [("id_token_hint", &*id_token), ("client_id", &*shop.id), ("post_logout_redirect_uri", target)];
         let answer = visitor.open(&logout(&fields)).await;
         assert_eq!(leads_to(&answer), "", "{target}");
+        let page = answer.text();
+        assert!(
+            answer.status == 400 && page.contains("This sign-out link is not valid</h1>"),
+            "{target}: {page}"
+        );
+        assert!(!page.contains("sign-in link"), "{target}: {page}");
     }
 }
 

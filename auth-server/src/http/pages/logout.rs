@@ -135,7 +135,7 @@ impl Desk {
             Err(error) => {
                 let (parameter, reason) = (error.parameter(), error.to_string());
                 let cause = Cause::said(format!("{parameter} {reason}")).to(error.client().cloned());
-                let page = ErrorPage::new(ErrorKind::BadClient).parameter(parameter, reason).caused(cause);
+                let page = ErrorPage::new(ErrorKind::BadSignOut).parameter(parameter, reason).caused(cause);
                 self.pages.error(&page.reference(id.as_str()))
             }
         }

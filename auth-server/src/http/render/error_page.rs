@@ -18,6 +18,8 @@ pub(crate) enum ErrorKind {
     /// An application sent a request that must not lead back to it (RFC 6749 §4.1.2.1).
     BadClient,
     BadRequest,
+    /// An application sent a request to sign somebody out that is not good.
+    BadSignOut,
     Busy,
     /// An interaction that is finished.
     Consumed,
@@ -36,9 +38,10 @@ pub(crate) enum ErrorKind {
 
 impl ErrorKind {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::BadClient,
         Self::BadRequest,
+        Self::BadSignOut,
         Self::Busy,
         Self::Consumed,
         Self::CrossSite,
@@ -54,7 +57,7 @@ impl ErrorKind {
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::BadClient | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadClient | Self::BadRequest | Self::BadSignOut => StatusCode::BAD_REQUEST,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Consumed | Self::Expired => StatusCode::GONE,
             Self::CrossSite | Self::Forbidden | Self::Foreign => StatusCode::FORBIDDEN,
@@ -69,7 +72,7 @@ impl ErrorKind {
     /// What the log says where nobody knows better.
     const fn cause(self) -> &'static str {
         match self {
-            Self::BadClient => "an application sent what it must not",
+            Self::BadClient | Self::BadSignOut => "an application sent what it must not",
             Self::BadRequest => "the request is not what a page of this server sends",
             Self::Busy => "there is too much to do at present",
             Self::Consumed => "what the page was for is done",
@@ -93,6 +96,7 @@ impl ErrorKind {
             Self::BadClient | Self::Foreign | Self::Fault => None,
             Self::Busy | Self::CrossSite | Self::Throttled => Some("/login"),
             Self::BadRequest
+            | Self::BadSignOut
             | Self::Consumed
             | Self::Expired
             | Self::Forbidden
