@@ -42,7 +42,10 @@ async fn each_program_can_read_what_is_printed_for_it(#[values(Sqlite, Postgres)
     let issuer = place.address();
     let service = create(&place, "service", &[]);
     let robot = create(&place, "m2m", &[]);
-    let shop = create(&place, "web", &["--redirect-uri", "https://shop.example/oauth2/callback"]);
+    let redirects =
+        ["https://shop.example/oauth2/callback", "https://shop.example/login/oauth2/code/portcullis"];
+    let shop = create(&place, "web", &["--redirect-uri", redirects[0], "--redirect-uri", redirects[1]]);
+    let pages = create(&place, "web", &["--redirect-uri", "http://127.0.0.1:3000/auth/callback"]);
 
     let proxy: toml::Table = toml::from_str(&printed(&place, "oauth2-proxy", &shop)).unwrap();
     assert_eq!(proxy["client_id"].as_str(), Some(shop.id.as_str()));
@@ -58,6 +61,14 @@ async fn each_program_can_read_what_is_printed_for_it(#[values(Sqlite, Postgres)
         let provider = at(&spring, &["spring", "security", "oauth2", "client", "provider", "portcullis"]);
         assert_eq!(provider["issuer-uri"].as_str(), Some(issuer.as_str()));
     }
+    let spring = printed(&place, "spring", &shop);
+    let comes_back = at(&yaml(&spring), &registration)["redirect-uri"].as_str().map(str::to_owned);
+    assert_eq!(comes_back.as_deref(), Some(redirects[1]), "where Spring listens: {spring}");
+    let spring = printed(&place, "spring", &robot);
+    assert!(
+        spring.contains(&format!("A token for {ORDERS} takes it as the parameter `resource`")),
+        "{spring}"
+    );
     let spring = yaml(&printed(&place, "spring", &service));
     let opaque = at(&spring, &["spring", "security", "oauth2", "resourceserver", "opaquetoken"]);
     assert_eq!(opaque["introspection-uri"].as_str(), Some(format!("{issuer}/introspect").as_str()));
@@ -71,6 +82,8 @@ async fn each_program_can_read_what_is_printed_for_it(#[values(Sqlite, Postgres)
     for named in [&service.id, &issuer, ORDERS] {
         assert!(axum.contains(&format!("\"{named}\";")), "{named}: {axum}");
     }
+    let axum = printed(&place, "axum", &pages);
+    assert!(axum.contains("const LISTEN: &str = \"127.0.0.1:3000\";"), "where people come back: {axum}");
 }
 
 #[rstest]
@@ -86,6 +99,16 @@ async fn a_client_that_a_program_cannot_be_is_refused_with_the_reason(
         [("axum", "`service` and `web`"), ("oauth2-proxy", "`web`"), ("envoy", "`service`")]
     {
         let refused = place.run(&["client", "snippet", program, &robot.id]);
+        assert_eq!(refused.status.code(), Some(1), "{program}: {}", said(&refused));
+        assert!(said(&refused).contains(reason), "{program}: {}", said(&refused));
+    }
+    let shop = create(&place, "web", &["--redirect-uri", "https://shop.example/cb"]);
+    for (program, reason) in [
+        ("axum", "/auth/callback"),
+        ("oauth2-proxy", "/callback"),
+        ("spring", "/login/oauth2/code/portcullis"),
+    ] {
+        let refused = place.run(&["client", "snippet", program, &shop.id]);
         assert_eq!(refused.status.code(), Some(1), "{program}: {}", said(&refused));
         assert!(said(&refused).contains(reason), "{program}: {}", said(&refused));
     }

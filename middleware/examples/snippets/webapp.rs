@@ -12,6 +12,7 @@ const ISSUER: &str = "https://id.example.com";
 const AUDIENCE: &str = "https://orders.example";
 const CLIENT_ID: &str = "cli_0190c8b0a4e27f3a9d2f4b6c8e0a1b2c";
 const ORIGIN: &str = "https://shop.example.com";
+const LISTEN: &str = "127.0.0.1:8087";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -29,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/", get(start).guard(authenticated()))
         .merge(guard.login_routes())
         .guarded_by(&guard);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8087").await?;
+    let listener = tokio::net::TcpListener::bind(LISTEN).await?;
     axum::serve(listener, app).await?;
     Ok(())
 }
