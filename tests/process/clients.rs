@@ -223,6 +223,41 @@ async fn a_client_is_held_to_the_algorithms_that_are_named(#[values(Sqlite, Post
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn what_a_profile_demands_beyond_what_is_set_is_told_beside_the_document(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let (_folder, place) = place_on(database).await;
+    let keys: Value = serde_json::from_str(&SigningKeys::generate().public_jwks().to_string()).unwrap();
+    let plain = json!({ "name": "Bank", "preset": "web", "redirect_uris": ["https://bank.example/cb"],
+        "jwks": keys, "options": { "authentication": { "token_endpoint_auth_method": "private_key_jwt" } } });
+    let mut bank = plain.clone();
+    bank["options"]["profile"] = json!("fapi2");
+    let create = |document: &Value| {
+        let made = json(&place, &["client", "create", "--file", &written(&place, document)]);
+        made["client_id"].as_str().unwrap().to_owned()
+    };
+    let look = |id: &str| {
+        let output = place.run(&["client", "show", id]);
+        (shown(&place, id), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (plain, bank) = (create(&plain), create(&bank));
+    assert!(!look(&plain).1.contains("In force is"), "{}", look(&plain).1);
+    let (document, told) = look(&bank);
+    let (_, told) = told.split_once("In force is:\n").unwrap();
+    let bound = "dpop_bound_access_tokens: true, or bound to the certificate that it shows";
+    assert_eq!(told, format!("  require_pushed_requests: true\n  {bound}\n"));
+    // What is in force is not set by that: the document can be put back, and without the profile nothing of it holds.
+    assert_eq!(document["options"]["protocol"]["require_pushed_requests"], json!(false));
+    json(&place, &["client", "update", &bank, "--file", &written(&place, &document)]);
+    assert_eq!(shown(&place, &bank), document);
+    let mut loose = document;
+    loose["options"]["profile"] = json!("none");
+    json(&place, &["client", "update", &bank, "--file", &written(&place, &loose)]);
+    assert!(!look(&bank).1.contains("In force is"), "{}", look(&bank).1);
+}
+
 #[tokio::test]
 async fn a_file_takes_the_place_of_every_option() {
     let (_folder, place) = place_on(Sqlite).await;

@@ -109,6 +109,15 @@ fn show(client: Client) -> Result<(), Failure> {
     if !client.is_enabled() {
         eprintln!("portcullis: this client is switched off");
     }
+    let overridden = client.overridden();
+    if !overridden.is_empty() {
+        eprintln!(
+            "portcullis: this client is held to more than is set, by its profile or by what it is. In force is:"
+        );
+    }
+    for (setting, holds) in overridden {
+        eprintln!("  {setting}: {holds}");
+    }
     let document = client_file::write(client).map_err(Failure::failed)?;
     output::text(&format!("{document}\n"))
 }

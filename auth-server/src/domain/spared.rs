@@ -60,6 +60,11 @@ impl fmt::Display for PkceNeed {
     }
 }
 
+const REQUIRE_PUSHED: (&str, &str) = ("require_pushed_requests", "true");
+const REQUIRE_PKCE: (&str, &str) = ("require_pkce", "true");
+const FOR_THE_ISSUER: (&str, &str) = ("assertion_audience", "issuer");
+const BOUND: (&str, &str) = ("dpop_bound_access_tokens", "true, or bound to the certificate that it shows");
+
 impl Client {
     /// Why it cannot do without PKCE; nothing where it can.
     pub fn pkce_need(&self) -> Option<PkceNeed> {
@@ -69,6 +74,22 @@ impl Client {
     /// Whether its authorization requests have to bring a challenge. What it is now counts as well as what was said of it.
     pub fn must_use_pkce(&self) -> bool {
         self.settings.concessions.pkce.is_required() || self.pkce_need().is_some()
+    }
+
+    /// Its settings in whose place something stricter holds, by its profile or by what it is, each with what holds.
+    pub fn overridden(&self) -> Vec<(&'static str, &'static str)> {
+        let (settings, protocol) = (&self.settings, &self.settings.protocol);
+        let (concessions, constraint) = (&settings.concessions, &protocol.sender_constraint);
+        let is_bound =
+            constraint.dpop_bound_access_tokens || constraint.tls_client_certificate_bound_access_tokens;
+        let sends_people = self.grants.contains(&GrantType::AuthorizationCode);
+        let all = [
+            (sends_people && self.must_push() && !protocol.pushed_requests.are_required(), REQUIRE_PUSHED),
+            (sends_people && self.must_use_pkce() && !concessions.pkce.is_required(), REQUIRE_PKCE),
+            (self.assertion_audience() != concessions.assertion_audience, FOR_THE_ISSUER),
+            (settings.profile.demands_bound_tokens() && !is_bound, BOUND),
+        ];
+        all.into_iter().filter_map(|(is_overridden, holds)| is_overridden.then_some(holds)).collect()
     }
 
     /// Whom its assertions may be for.
@@ -120,6 +141,24 @@ mod tests {
         let mut usual = spared();
         usual.settings.concessions = Concessions::default();
         assert!(usual.must_use_pkce() && usual.pkce_need().is_none());
+    }
+
+    #[test]
+    fn what_is_set_and_does_not_hold_is_named_with_what_does() {
+        let mut client = spared();
+        assert_eq!(client.overridden(), []);
+        client.settings.profile = SecurityProfile::Fapi2;
+        assert_eq!(client.overridden(), [REQUIRE_PUSHED, REQUIRE_PKCE, FOR_THE_ISSUER, BOUND]);
+        client.settings.concessions = Concessions::default();
+        client.settings.protocol.sender_constraint.tls_client_certificate_bound_access_tokens = true;
+        assert_eq!(client.overridden(), [REQUIRE_PUSHED]);
+        client.settings.protocol.pushed_requests = true.into();
+        assert_eq!(client.overridden(), []);
+        let mut machine = spared();
+        (machine.grants, machine.settings.profile) =
+            (vec![GrantType::ClientCredentials], SecurityProfile::Fapi2);
+        machine.settings.concessions = Concessions::default();
+        assert_eq!(machine.overridden(), [BOUND], "it sends no browsers");
     }
 
     #[test]
