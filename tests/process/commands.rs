@@ -108,6 +108,11 @@ async fn a_command_that_is_refused_leaves_nothing_behind(#[values(Sqlite, Postgr
         "https://stock.example",
     ]);
     assert!(said(&again).contains("there is no API"), "{}", said(&again));
+    assert!(said(&again).contains("`api list` prints those that are, such as"), "{}", said(&again));
+    assert!(!said(&again).contains("did you mean"), "nothing is near: {}", said(&again));
+    let robot = ["client", "create", "--preset", "m2m", "--name", "Robot", "--api"];
+    let slip = place.run(&[&robot[..], &[ORDERS.replace("orders", "oders").as_str()]].concat());
+    assert!(said(&slip).contains(&format!("did you mean {ORDERS}?")), "{}", said(&slip));
 
     let password = place.data_dir.join("password");
     std::fs::write(&password, "umbrella walnut fortnight\n").unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::client::Preset;
 use crate::domain::ids::UserId;
-use crate::domain::likeness::nearest;
+use crate::domain::likeness::{near_addresses, nearest};
 use crate::domain::rbac::{Api, Audience};
 use crate::domain::user::User;
 use crate::services::admin_error::AdminError;
@@ -250,9 +250,19 @@ const LOOKED_THROUGH: u32 = 1000;
 
 async fn unknown_api(tx: &mut Tx, audience: &str) -> Result<ProvisionError, StoreError> {
     let known = apis::list(tx, None, LOOKED_THROUGH).await?;
-    let meant = nearest(known.iter().map(|api| (api.audience.as_str().to_owned(), api)), audience);
-    let advice = meant.map_or_else(String::new, |api| format!(": did you mean {}?", api.audience.as_str()));
+    let known: Vec<&str> = known.iter().map(|api| api.audience.as_str()).collect();
+    let advice = match near_addresses(known.iter().copied(), audience).as_slice() {
+        [] => format!(": `api list` prints those that are, such as {}", known_by_name(&known)),
+        [meant] => format!(": did you mean {meant}?"),
+        several => format!(": did you mean one of {}?", known_by_name(several)),
+    };
     Ok(ProvisionError::UnknownApi { audience: audience.to_owned(), advice })
+}
+
+/// A few of them.
+fn known_by_name(audiences: &[&str]) -> String {
+    const FEW: usize = 3;
+    audiences.iter().take(FEW).copied().collect::<Vec<_>>().join(", ")
 }
 
 fn unknown_role(api: &Api, role: &str, known: &[&str]) -> ProvisionError {
@@ -335,6 +345,11 @@ mod tests {
             ("ownr", None, "did you mean owner?"),
             ("king", None, "it has auditor, client-admin"),
             ("viewer", Some("https://id.example.com/apy"), "did you mean https://id.example.com/api?"),
+            (
+                "viewer",
+                Some("https://orders.example"),
+                "https://orders.example: `api list` prints those that are, such as https://id.example.com/api",
+            ),
         ] {
             let refused = service(&trial).user(wish(role, audience), &operator()).await.unwrap_err();
             assert!(refused.to_string().contains(advice), "{refused}");
