@@ -1,4 +1,4 @@
-//! A service that is guarded. Its secret comes from the environment: ``PORTCULLIS_CLIENT_SECRET``.
+//! A service that is guarded. Its secret comes from the environment: `PORTCULLIS_CLIENT_SECRET`.
 //! Cargo: portcullis-guard, axum, tokio (with `macros`, `net` and `rt-multi-thread`) and
 //! tracing-subscriber (with `env-filter`).
 
