@@ -199,6 +199,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Those of this page as well.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../docs/other-issuers.md")]
+struct OtherIssuers;
+
 mod authorize;
 mod binding;
 mod body;

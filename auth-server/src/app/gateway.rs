@@ -211,6 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_claim_is_found_without_a_start() {
+        let with = |line: &str| format!("[issuer]\n{line}\n{}", route("/a", ""));
+        Gateway::look(&config(&with("client_claim = \"cid\"\nroles_claim = \"/permissions\""))).unwrap();
+        for (line, named) in [
+            ("client_claim = \"sub\"", "`sub`"),
+            ("scope_claim = \" scp\"", "` scp`"),
+            ("roles_claim = \"permissions\"", "`permissions`"),
+            ("must_have = [\"tid=a\", \"tid=b\"]", "`tid`"),
+        ] {
+            let wrong = fault(&with(line));
+            assert!(wrong.contains(named), "{line}: {wrong}");
+        }
+    }
+
+    #[test]
     fn policy_files_that_cannot_be_used_are_found_without_a_start() {
         let missing = fault(&format!("[policy]\nfolder = \"/nowhere/at/all\"\n{}", route("/a", "")));
         assert!(missing.contains("/nowhere/at/all"), "{missing}");

@@ -68,6 +68,9 @@ pub enum IssuerError {
     /// The issuer is not a URL that can be discovered.
     #[error(transparent)]
     NotAnIssuer(#[from] NotAnIssuer),
+    /// A form of tokens cannot name this as a claim: it is none, says another thing in every token, or is there twice.
+    #[error("`{0}` is no claim that a form of tokens can name there, or is named twice")]
+    TokenClaim(String),
     /// No access token has this type: it is that of other tokens, or none.
     #[error("`{0}` is not a type of access tokens")]
     TokenType(String),
@@ -150,6 +153,9 @@ impl Issuer {
         let Self { name, source, ages, form, plain_http } = self;
         if let Some(typ) = form.unfit() {
             return Err(IssuerError::TokenType(typ.to_owned()));
+        }
+        if let Some(claim) = form.misplaced() {
+            return Err(IssuerError::TokenClaim(claim.to_owned()));
         }
         let keys = match source {
             Source::Fixed(Ok(set)) => Keys::Local(SharedKeys::new(set)),

@@ -12,6 +12,9 @@ use super::principal::Verified;
 /// What an entry takes beside its strings, roughly.
 const ENTRY_BYTES: usize = 512;
 
+/// What a text in a list takes beside its letters: its place in the list, and what the allocator makes of a few letters.
+const LISTED_BYTES: usize = 48;
+
 /// A cache of verified tokens, bounded in bytes.
 ///
 /// The key is the whole token, compared by equality, so nothing that was not verified can be found; the
@@ -53,7 +56,8 @@ struct ByBytes;
 
 impl Weighter<Arc<str>, Arc<Verified>> for ByBytes {
     fn weight(&self, token: &Arc<str>, verified: &Arc<Verified>) -> u64 {
-        (token.len() + verified.payload_len() + ENTRY_BYTES) as u64
+        let listed = verified.claims.listed() * LISTED_BYTES;
+        (token.len() + verified.payload_len() + listed + ENTRY_BYTES) as u64
     }
 }
 
@@ -146,6 +150,20 @@ mod tests {
         cache.insert(&large.0, &large.1);
         assert!(cache.get(&small.0).is_some() && cache.get(&large.0).is_none());
         assert!(TokenCache::new(0).get(&small.0).is_none());
+    }
+
+    #[test]
+    fn roles_weigh_more_than_the_letters_that_they_are() {
+        let weight_of = |roles: &[&str]| {
+            let payload = serde_json::json!({
+                "iss": "i", "aud": "a", "sub": "u", "client_id": "c", "jti": "j", "exp": 2, "iat": 1, "roles": roles,
+            });
+            let payload = payload.to_string().into_bytes();
+            let verified = Verified::new(AccessClaims::parse(&payload).unwrap(), payload, 0, 1);
+            ByBytes.weight(&"token".into(), &Arc::new(verified))
+        };
+        let more = weight_of(&["a"; 1_000]) - weight_of(&[]);
+        assert!(more >= 1_000 * LISTED_BYTES as u64, "{more}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::fault::TokenFault;
 use super::jws::present;
@@ -291,7 +292,19 @@ impl AccessClaims {
 
     /// The same where some may be left out.
     pub(crate) fn parse_with(payload: &[u8], implied: Implied<'_>) -> Result<Self, TokenFault> {
-        let claims: ClaimSet<'_> = serde_json::from_slice(payload).map_err(|_| TokenFault::Claims)?;
+        Self::of(|| serde_json::from_slice(payload), implied)
+    }
+
+    /// The same of claims that were read before.
+    pub(super) fn of_value(claims: &Value, implied: Implied<'_>) -> Result<Self, TokenFault> {
+        Self::of(|| ClaimSet::deserialize(claims), implied)
+    }
+
+    fn of<'p>(
+        read: impl FnOnce() -> serde_json::Result<ClaimSet<'p>>,
+        implied: Implied<'_>,
+    ) -> Result<Self, TokenFault> {
+        let claims = read().map_err(|_| TokenFault::Claims)?;
         let (audience, audiences) = match &claims.aud {
             Some(Audience::One(name)) => (Some(name.as_str()), Vec::new()),
             Some(Audience::Several(names)) => (None, names.clone()),
@@ -332,6 +345,11 @@ impl AccessClaims {
     pub(crate) fn addressees(&self) -> String {
         let one = self.text(Text::Aud).into_iter();
         one.chain(self.audiences.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How many texts stand in lists.
+    pub(crate) const fn listed(&self) -> usize {
+        self.roles.len() + self.audiences.len()
     }
 
     /// Whether they are of this issuer.
@@ -380,7 +398,7 @@ pub(crate) const fn is_current(exp: NumericDate, leeway_secs: u64, now: u64) -> 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Tokens whose type says nothing: what their claims say that they are.
+//! Tokens that are not those of RFC 9068: what their claims say that they are, where their type says nothing.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,6 +7,8 @@ use serde::de::IgnoredAny;
 use super::claims::{AccessClaims, Audience, Implied};
 use super::fault::TokenFault;
 use super::jws::{Jws, present};
+use super::placed;
+use crate::token_form::TokenForm;
 
 /// What tells other tokens from access tokens, and what may stand for claims that are not there.
 #[derive(serde::Deserialize)]
@@ -39,16 +41,21 @@ struct Kind {
 const TYPES: [&str; 4] = ["bearer", "dpop", "at+jwt", "application/at+jwt"];
 const USES: [&str; 2] = ["access", "access_token"];
 
-/// The claims of a token whose type need not say that it is an access token.
-pub(super) fn claims(jws: &Jws<'_>) -> Result<AccessClaims, TokenFault> {
-    let kind: Kind = serde_json::from_slice(&jws.payload).map_err(|_| TokenFault::Claims)?;
-    kind.check()?;
-    // The signature may have another form that verifies as well: it is no part of what the token is called.
-    let name = URL_SAFE_NO_PAD.encode(jws.digest());
-    AccessClaims::parse_with(
-        &jws.payload,
-        Implied { jti: Some(&name), client_id: kind.azp.as_deref(), ..Implied::default() },
-    )
+/// The claims of a token of another form, as RFC 9068 would have them, for this audience.
+pub(super) fn claims(jws: &Jws<'_>, form: &TokenForm, audience: &str) -> Result<AccessClaims, TokenFault> {
+    let (kind, name);
+    let mut implied = Implied::default();
+    if form.is_generic() {
+        kind = serde_json::from_slice::<Kind>(&jws.payload).map_err(|_| TokenFault::Claims)?;
+        kind.check()?;
+        // The signature may have another form that verifies as well: it is no part of what the token is called.
+        name = URL_SAFE_NO_PAD.encode(jws.digest());
+        implied = Implied { jti: Some(&name), client_id: kind.azp.as_deref(), ..implied };
+    }
+    match form.places() {
+        None => AccessClaims::parse_with(&jws.payload, implied),
+        Some(places) => placed::claims(&jws.payload, implied, places, audience),
+    }
 }
 
 impl Kind {

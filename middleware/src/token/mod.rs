@@ -9,6 +9,7 @@ mod details;
 mod fault;
 mod generic;
 mod jws;
+mod placed;
 mod principal;
 
 use std::sync::Arc;
@@ -272,8 +273,11 @@ impl Verifier {
         }
         jws.verify(&key)?;
         self.last_header.remember(&jws);
-        let claims =
-            if form.is_generic() { generic::claims(&jws)? } else { AccessClaims::parse(&jws.payload)? };
+        let claims = if form.is_rfc9068() {
+            AccessClaims::parse(&jws.payload)?
+        } else {
+            generic::claims(&jws, form, &self.audience)?
+        };
         self.check(&claims, now)?;
         let token: Arc<str> = token.into();
         let verified = Verified::new(claims, jws.payload, index, generation).by(Arc::clone(&token));

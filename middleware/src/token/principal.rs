@@ -80,7 +80,7 @@ impl Principal {
         self.verified.claims.said(Text::Sub)
     }
 
-    /// The client that the token was issued to: its `client_id`, or its `azp` where [`TokenForm`](crate::TokenForm) allows that.
+    /// The client that the token was issued to: its `client_id`, or what else [`TokenForm`](crate::TokenForm) allows in its place.
     pub fn client_id(&self) -> &str {
         self.verified.claims.said(Text::ClientId)
     }
@@ -90,7 +90,7 @@ impl Principal {
         self.verified.claims.said(Text::Iss)
     }
 
-    /// The scopes of the token.
+    /// The scopes of the token, from where [`TokenForm`](crate::TokenForm) says that they are.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         // RFC 6749 §3.3: a list delimited by spaces.
         self.verified.claims.said(Text::Scope).split(' ').filter(|scope| !scope.is_empty())
@@ -101,7 +101,7 @@ impl Principal {
         self.scopes().any(|own| own == scope)
     }
 
-    /// The roles of the caller in this service.
+    /// The roles of the caller in this service, from where [`TokenForm`](crate::TokenForm) says that they are.
     pub fn roles(&self) -> &[String] {
         &self.verified.claims.roles
     }

@@ -89,6 +89,8 @@ mod metadata;
 #[cfg(feature = "html")]
 mod misread;
 #[cfg(test)]
+mod other_issuers;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod panics;

@@ -3,6 +3,7 @@
 
 mod callers;
 mod contents;
+mod forms;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -49,6 +49,11 @@ fn contradictions(config: &GatewayConfig) -> impl Iterator<Item = Finding> {
                 "is set beside a client that fetches a policy: give one of the two".to_owned(),
             )
         }),
+        config.issuer.unsaid().map(|asked| {
+            let message =
+                format!("`{asked}` does not say what the claim has to be, as in `token_use=access`");
+            finding("issuer", "must_have", message)
+        }),
         log_filter(&config.log),
         config
             .route

@@ -19,6 +19,16 @@ pub struct IssuerOptions {
     pub danger_token_types: Vec<String>,
     /// Takes tokens that do not say of which type they are, with the same danger.
     pub danger_untyped_tokens: bool,
+    /// The claim that names the client where no `client_id` does, for example `cid`.
+    pub client_claim: Option<String>,
+    /// The claim that scopes are read from in place of `scope`, for example `scp`: a text of words, or a list of them.
+    pub scope_claim: Option<String>,
+    /// Where roles are read from in place of `roles`: a JSON pointer to a list of texts, for example `/realm_access/roles`.
+    pub roles_claim: Option<String>,
+    /// What claims of each token have to be, for example `token_use=access`.
+    pub must_have: Vec<String>,
+    /// Clients whose tokens need no audience. Whatever else these clients call can use a token that it was sent.
+    pub danger_without_audience_for: Vec<String>,
 }
 
 impl IssuerOptions {
@@ -36,8 +46,34 @@ impl IssuerOptions {
             [] => TokenForm::rfc9068(),
             types => TokenForm::danger_generic(types),
         };
-        if self.danger_untyped_tokens { listed.danger_untyped() } else { listed }
+        let mut form = if self.danger_untyped_tokens { listed.danger_untyped() } else { listed };
+        if let Some(name) = &self.client_claim {
+            form = form.client_claim(name);
+        }
+        if let Some(name) = &self.scope_claim {
+            form = form.scope_claim(name);
+        }
+        if let Some(pointer) = &self.roles_claim {
+            form = form.roles_claim(pointer);
+        }
+        for (name, text) in self.must_have.iter().map(|asked| named(asked).unwrap_or((asked.as_str(), ""))) {
+            form = form.must_have(name, text);
+        }
+        match self.danger_without_audience_for.as_slice() {
+            [] => form,
+            clients => form.danger_without_audience_for(clients),
+        }
     }
+
+    /// The first line of `must_have` that does not say what a claim has to be.
+    pub(super) fn unsaid(&self) -> Option<&str> {
+        self.must_have.iter().find(|asked| named(asked).is_none()).map(String::as_str)
+    }
+}
+
+/// A claim, and what it has to be.
+fn named(asked: &str) -> Option<(&str, &str)> {
+    asked.split_once('=').map(|(name, text)| (name.trim(), text.trim()))
 }
 
 #[cfg(test)]
@@ -81,6 +117,25 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_stand_elsewhere_are_what_the_guard_calls_so() {
+        let with = |form: TokenForm| Issuer::oidc(ISSUER).token_form(form);
+        let strict = TokenForm::rfc9068;
+        assert_same("[issuer]\nclient_claim = \"cid\"", &with(strict().client_claim("cid")));
+        assert_same("[issuer]\nscope_claim = \"scp\"", &with(strict().scope_claim("scp")));
+        assert_same("[issuer]\nroles_claim = \"/a/roles\"", &with(strict().roles_claim("/a/roles")));
+        let asked = strict().must_have("token_use", "access").must_have("tid", "a=b");
+        assert_same("[issuer]\nmust_have = [\"token_use = access\", \"tid=a=b\"]", &with(asked));
+        let bare = strict().danger_without_audience_for(["a", "b"]);
+        assert_same("[issuer]\ndanger_without_audience_for = [\"a\", \"b\"]", &with(bare));
+        assert_same("[issuer]\nmust_have = []\ndanger_without_audience_for = []", &with(strict()));
+        let all = TokenForm::danger_generic(["JWT"]).danger_untyped().client_claim("cid").must_have("v", "1");
+        assert_same(
+            "[issuer]\ndanger_token_types = [\"JWT\"]\ndanger_untyped_tokens = true\nclient_claim = \"cid\"\nmust_have = [\"v=1\"]",
+            &with(all),
+        );
+    }
+
+    #[test]
     fn what_is_out_of_bounds_or_not_known_is_said_with_its_place() {
         for (line, mistake) in [
             (
@@ -89,6 +144,10 @@ mod tests {
             ),
             ("keys_cached_for_secs = 3601", "issuer.keys_cached_for_secs: must be from 60 to 3600, not 3601"),
             ("danger_token_type = []", "did you mean `issuer.danger_token_types`?"),
+            (
+                "must_have = [\"tid=t\", \"token_use\"]",
+                "gateway.toml:5: issuer.must_have: `token_use` does not say what the claim has to be, as in `token_use=access`",
+            ),
         ] {
             let mistakes = read(&format!("[issuer]\n{line}")).unwrap_err();
             assert!(mistakes.contains(mistake), "{mistake}: {mistakes}");

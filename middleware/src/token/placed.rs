@@ -1,0 +1,239 @@
+//! Claims that stand elsewhere than RFC 9068 has them: each is put where it has it, and then held to the same rules.
+
+use serde_json::{Map, Value};
+
+use super::claims::{AccessClaims, Implied};
+use super::fault::TokenFault;
+use crate::token_form::Places;
+
+const CLIENT: &str = "client_id";
+const ROLES: &str = "roles";
+const SCOPE: &str = "scope";
+
+/// The claims of a payload that is known to be an object with one reading.
+pub(super) fn claims(
+    payload: &[u8],
+    implied: Implied<'_>,
+    places: &Places,
+    audience: &str,
+) -> Result<AccessClaims, TokenFault> {
+    let read: Value = serde_json::from_slice(payload).map_err(|_| TokenFault::Claims)?;
+    let said = |name: &str| read.get(name).and_then(Value::as_str);
+    if !places.required.iter().all(|(name, text)| said(name) == Some(text.as_str())) {
+        return Err(TokenFault::Claims);
+    }
+    let named = places.client.as_deref().and_then(said);
+    // OpenID Connect Core §2: the client is in the audience of an ID token, and is no service that it calls.
+    if named.is_some_and(|client| read.get("aud").is_some_and(|aud| includes(aud, client))) {
+        return Err(TokenFault::Type);
+    }
+    let client_id = implied.client_id.or(named);
+    let is_listed = |client: &str| places.without_audience.iter().any(|own| own == client);
+    let aud = said(CLIENT).or(client_id).filter(|client| is_listed(client)).map(|_| audience);
+    let moved = moved(&read, places)?;
+    AccessClaims::of_value(&moved, Implied { aud, client_id, ..implied })
+}
+
+/// Whether an audience is this client, or has it among others.
+fn includes(aud: &Value, client: &str) -> bool {
+    aud == client || aud.as_array().is_some_and(|names| names.iter().any(|name| name == client))
+}
+
+/// The claims with scopes and roles where RFC 9068 has them. What stood there has to be what it is by that all the same.
+fn moved(read: &Value, places: &Places) -> Result<Value, TokenFault> {
+    let mut claims = read.as_object().cloned().ok_or(TokenFault::Claims)?;
+    if let Some(name) = &places.scope {
+        let words = read.get(name).map(words).transpose()?;
+        put(&mut claims, SCOPE, words, |own| name == SCOPE || own.is_string())?;
+    }
+    if let Some(pointer) = &places.roles {
+        put(&mut claims, ROLES, read.pointer(pointer).cloned(), |own| are_texts(own) || pointer == "/roles")?;
+    }
+    Ok(claims.into())
+}
+
+fn put(
+    claims: &mut Map<String, Value>,
+    name: &str,
+    value: Option<Value>,
+    is_fit: impl FnOnce(&Value) -> bool,
+) -> Result<(), TokenFault> {
+    let own = match value {
+        Some(value) => claims.insert(name.to_owned(), value),
+        None => claims.remove(name),
+    };
+    if own.as_ref().is_none_or(is_fit) { Ok(()) } else { Err(TokenFault::Claims) }
+}
+
+/// Scopes as one text: the claim is one, or a list of texts. One of these is a scope as it stands (RFC 6749 §3.3): with a space in it
+/// it would become two.
+fn words(said: &Value) -> Result<Value, TokenFault> {
+    let word = |item: &Value| {
+        item.as_str().filter(|text| !text.is_empty() && !text.contains(' ')).map(str::to_owned)
+    };
+    let joined = match said {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => {
+            items.iter().map(word).collect::<Option<Vec<_>>>().map(|words| words.join(" "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    };
+    joined.map(Value::from).ok_or(TokenFault::Claims)
+}
+
+fn are_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::token::claims::Text;
+    use crate::token_form::TokenForm;
+
+    const AUDIENCE: &str = "https://api.test";
+
+    fn read(form: &TokenForm, changes: &Value) -> Result<AccessClaims, TokenFault> {
+        let mut claims = json!({
+            "iss": "https://id.test", "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j", "exp": 2, "iat": 1,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let kept = claims.as_object_mut().unwrap();
+        kept.retain(|_, value| *value != "gone");
+        super::claims(claims.to_string().as_bytes(), Implied::default(), form.places().unwrap(), AUDIENCE)
+    }
+
+    fn scopes(form: &TokenForm, changes: &Value) -> Result<Option<String>, TokenFault> {
+        read(form, changes).map(|claims| claims.text(Text::Scope).map(str::to_owned))
+    }
+
+    #[test]
+    fn scopes_are_words_in_a_text_or_in_a_list() {
+        let scp = TokenForm::rfc9068().scope_claim("scp");
+        for (said, expected) in [
+            (json!("a b"), "a b"),
+            (json!(["a", "b"]), "a b"),
+            (json!(["a"]), "a"),
+            (json!([]), ""),
+            (json!(""), ""),
+        ] {
+            assert_eq!(scopes(&scp, &json!({ "scp": said })), Ok(Some(expected.to_owned())), "{said}");
+        }
+        for said in [
+            json!(null),
+            json!(1),
+            json!({ "a": 1 }),
+            json!([1]),
+            json!(["a b"]),
+            json!(["a", ""]),
+            json!([["a"]]),
+        ] {
+            assert_eq!(scopes(&scp, &json!({ "scp": said })), Err(TokenFault::Claims), "{said}");
+        }
+        assert_eq!(scopes(&scp, &json!({ "scope": "a" })), Ok(None), "it is read in one place");
+        assert_eq!(scopes(&scp, &json!({ "scope": "a", "scp": "b" })), Ok(Some("b".to_owned())));
+        for own in [json!(["a"]), json!(null)] {
+            assert_eq!(scopes(&scp, &json!({ "scope": own, "scp": "b" })), Err(TokenFault::Claims), "{own}");
+        }
+        let own = TokenForm::rfc9068().scope_claim("scope");
+        assert_eq!(scopes(&own, &json!({ "scope": ["a", "b"] })), Ok(Some("a b".to_owned())));
+        assert_eq!(scopes(&own, &json!({ "scope": "a b" })), Ok(Some("a b".to_owned())));
+    }
+
+    #[test]
+    fn roles_are_a_list_of_texts_where_the_pointer_leads() {
+        let roles = |pointer: &str, changes: Value| {
+            read(&TokenForm::rfc9068().roles_claim(pointer), &changes).map(|claims| claims.roles)
+        };
+        let nested = json!({ "realm_access": { "roles": ["a", "b c"] }, "roles": ["own"] });
+        assert_eq!(roles("/realm_access/roles", nested.clone()).unwrap(), ["a", "b c"]);
+        assert_eq!(roles("/roles", nested.clone()).unwrap(), ["own"]);
+        assert_eq!(roles("/x~1y/1/a~0b", json!({ "x/y": [0, { "a~b": ["z"] }] })).unwrap(), ["z"]);
+        for nowhere in ["/permissions", "/realm_access/roles/none", "/realm_access/other", "/sub/roles"] {
+            assert_eq!(roles(nowhere, nested.clone()).unwrap(), [""; 0], "{nowhere}");
+        }
+        for wrong in [json!("a"), json!(null), json!([1]), json!([["a"]]), json!({ "a": 1 })] {
+            let changes = json!({ "permissions": wrong });
+            assert_eq!(roles("/permissions", changes).unwrap_err(), TokenFault::Claims, "{wrong}");
+            assert_eq!(
+                roles("/roles", json!({ "roles": wrong })).unwrap_err(),
+                TokenFault::Claims,
+                "{wrong}"
+            );
+            let beside = json!({ "permissions": ["a"], "roles": wrong });
+            assert_eq!(roles("/permissions", beside).unwrap_err(), TokenFault::Claims, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_claim_names_the_client_where_no_client_id_does() {
+        let client = |changes: Value| {
+            let claims = read(&TokenForm::rfc9068().client_claim("cid"), &changes)?;
+            Ok(claims.said(Text::ClientId).to_owned())
+        };
+        assert_eq!(client(json!({ "client_id": "gone", "cid": "app" })), Ok("app".to_owned()));
+        assert_eq!(client(json!({ "cid": "app" })), Ok("c".to_owned()), "who is named as ever is who it is");
+        for changes in [
+            json!({ "client_id": "gone" }),
+            json!({ "client_id": "gone", "cid": 1 }),
+            json!({ "client_id": "gone", "cid": ["app"] }),
+            json!({ "client_id": null, "cid": "app" }),
+            json!({ "client_id": "gone", "azp": "app" }),
+        ] {
+            assert_eq!(client(changes.clone()), Err(TokenFault::Claims), "{changes}");
+        }
+        for aud in [json!("app"), json!([AUDIENCE, "app"])] {
+            let of_client = json!({ "client_id": "gone", "cid": "app", "aud": aud });
+            assert_eq!(client(of_client), Err(TokenFault::Type), "{aud}");
+        }
+    }
+
+    #[test]
+    fn listed_clients_need_no_audience_and_are_held_to_the_one_that_is_there() {
+        let form = TokenForm::rfc9068().client_claim("cid").danger_without_audience_for(["c", "app"]);
+        let said = |changes: Value| read(&form, &changes).map(|claims| claims.addressees());
+        assert_eq!(said(json!({ "aud": "gone" })), Ok(AUDIENCE.to_owned()));
+        assert_eq!(
+            said(json!({ "aud": "gone", "client_id": "gone", "cid": "app" })),
+            Ok(AUDIENCE.to_owned())
+        );
+        for aud in ["https://other.test", ""] {
+            assert_eq!(said(json!({ "aud": aud })), Ok(aud.to_owned()));
+        }
+        assert_eq!(said(json!({ "aud": [] })), Ok(String::new()));
+        for changes in [
+            json!({ "aud": null }),
+            json!({ "aud": {} }),
+            json!({ "aud": "gone", "client_id": "C" }),
+            json!({ "aud": "gone", "client_id": "" }),
+            json!({ "aud": "gone", "client_id": "other", "cid": "app" }),
+            json!({ "aud": "gone", "client_id": 1, "cid": "app" }),
+        ] {
+            assert_eq!(said(changes.clone()), Err(TokenFault::Claims), "{changes}");
+        }
+    }
+
+    #[test]
+    fn what_a_token_must_have_is_compared_whole() {
+        let form = TokenForm::rfc9068().must_have("token_use", "access").must_have("tid", "t");
+        let outcome = |changes: Value| read(&form, &changes).map(|_| ());
+        assert_eq!(outcome(json!({ "token_use": "access", "tid": "t" })), Ok(()));
+        for (name, wrong) in [
+            ("tid", json!("gone")),
+            ("tid", json!("T")),
+            ("tid", json!("t ")),
+            ("tid", json!(["t"])),
+            ("tid", json!(null)),
+            ("token_use", json!("id")),
+            ("token_use", json!("Access")),
+        ] {
+            let mut changes = json!({ "token_use": "access", "tid": "t" });
+            changes[name] = wrong.clone();
+            assert_eq!(outcome(changes), Err(TokenFault::Claims), "{name} {wrong}");
+        }
+    }
+}
