@@ -104,7 +104,7 @@ impl TokenForm {
     }
 
     /// Where roles are read from, in place of `roles`: a [JSON pointer](https://www.rfc-editor.org/rfc/rfc6901) to a list of texts,
-    /// such as `/permissions` or `/realm_access/roles`. Nothing there is no roles; anything else there makes the token a bad one.
+    /// or to one text for one role, such as `/permissions` or `/realm_access/roles`. Nothing there is no roles; anything else there makes the token a bad one.
     #[must_use]
     pub fn roles_claim(mut self, pointer: impl Into<String>) -> Self {
         self.places_mut().roles = Some(pointer.into());

@@ -47,7 +47,8 @@ fn moved(read: &Value, places: &Places) -> Result<Value, TokenFault> {
         put(&mut claims, SCOPE, words, |own| name == SCOPE || own.is_string())?;
     }
     if let Some(pointer) = &places.roles {
-        put(&mut claims, ROLES, read.pointer(pointer).cloned(), |own| are_texts(own) || pointer == "/roles")?;
+        let roles = read.pointer(pointer).map(listed);
+        put(&mut claims, ROLES, roles, |own| are_texts(own) || pointer == "/roles")?;
     }
     Ok(claims.into())
 }
@@ -79,6 +80,14 @@ fn words(said: &Value) -> Result<Value, TokenFault> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     };
     joined.map(Value::from).ok_or(TokenFault::Claims)
+}
+
+/// Roles as a list: issuers that write a claim with one value as that value alone mean a list of one.
+fn listed(said: &Value) -> Value {
+    match said {
+        Value::String(role) if !role.is_empty() => vec![said.clone()].into(),
+        other => other.clone(),
+    }
 }
 
 fn are_texts(value: &Value) -> bool {
@@ -145,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_a_list_of_texts_where_the_pointer_leads() {
+    fn roles_are_a_list_of_texts_or_one_text_where_the_pointer_leads() {
         let roles = |pointer: &str, changes: Value| {
             read(&TokenForm::rfc9068().roles_claim(pointer), &changes).map(|claims| claims.roles)
         };
@@ -153,10 +162,21 @@ mod tests {
         assert_eq!(roles("/realm_access/roles", nested.clone()).unwrap(), ["a", "b c"]);
         assert_eq!(roles("/roles", nested.clone()).unwrap(), ["own"]);
         assert_eq!(roles("/x~1y/1/a~0b", json!({ "x/y": [0, { "a~b": ["z"] }] })).unwrap(), ["z"]);
+        for pointer in ["/permissions", "/roles"] {
+            let one = json!({ "permissions": "a b", "roles": "a b" });
+            let said = if pointer == "/roles" { one } else { json!({ "permissions": "a b" }) };
+            assert_eq!(roles(pointer, said).unwrap(), ["a b"], "a text is one role, whatever is in it");
+        }
         for nowhere in ["/permissions", "/realm_access/roles/none", "/realm_access/other", "/sub/roles"] {
             assert_eq!(roles(nowhere, nested.clone()).unwrap(), [""; 0], "{nowhere}");
         }
-        for wrong in [json!("a"), json!(null), json!([1]), json!([["a"]]), json!({ "a": 1 })] {
+        let beside = json!({ "permissions": ["a"], "roles": "a" });
+        assert_eq!(
+            roles("/permissions", beside).unwrap_err(),
+            TokenFault::Claims,
+            "not where RFC 9068 has them"
+        );
+        for wrong in [json!(""), json!(null), json!([1]), json!([["a"]]), json!({ "a": 1 })] {
             let changes = json!({ "permissions": wrong });
             assert_eq!(roles("/permissions", changes).unwrap_err(), TokenFault::Claims, "{wrong}");
             assert_eq!(

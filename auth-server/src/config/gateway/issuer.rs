@@ -23,7 +23,7 @@ pub struct IssuerOptions {
     pub client_claim: Option<String>,
     /// The claim that scopes are read from in place of `scope`, for example `scp`: a text of words, or a list of them.
     pub scope_claim: Option<String>,
-    /// Where roles are read from in place of `roles`: a JSON pointer to a list of texts, for example `/realm_access/roles`.
+    /// Where roles are read from in place of `roles`: a JSON pointer to a list of texts, or to one, for example `/realm_access/roles`.
     pub roles_claim: Option<String>,
     /// What claims of each token have to be, for example `token_use=access`.
     pub must_have: Vec<String>,

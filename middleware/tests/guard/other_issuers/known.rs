@@ -71,7 +71,7 @@ fn duende() -> Known {
         claims: dated(json!({
             "iss": "https://login.acme.example", "nbf": NOW, "aud": SHOP, "client_id": "web", "sub": "818727",
             "auth_time": NOW - 60, "idp": "local", "amr": ["pwd"], "sid": "5B1C", "jti": "0D74",
-            "scope": ["openid", "orders"], "role": ["clerk", "buyer"],
+            "scope": ["openid", "orders"], "role": "clerk",
         })),
         form: TokenForm::rfc9068().scope_claim("scope").roles_claim("/role"),
         client: "web",
@@ -205,7 +205,7 @@ fn keycloak() -> Known {
             json!({ "typ": "ID" }),
             json!({ "typ": "Refresh" }),
             json!({ "typ": null }),
-            json!({ "realm_access": { "roles": "clerk" } }),
+            json!({ "realm_access": { "roles": { "clerk": true } } }),
             json!({ "realm_access": { "roles": null } }),
         ],
         less: json!({ "scope": "openid", "realm_access": { "roles": ["offline_access"] }, "roles": ["clerk"] }),
