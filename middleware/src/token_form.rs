@@ -87,8 +87,9 @@ impl TokenForm {
         self
     }
 
-    /// The claim that names the client where no `client_id` does, such as `cid` or `appid`; nor `azp`, where that is taken. A token whose
-    /// audience is the client of that name is refused, since an ID token is such.
+    /// The claim that names the client, such as `cid` or `appid`. A token that names another one in `client_id`, or in `azp` where that is
+    /// taken, is refused; so is one whose audience is the client, since an ID token is such. Where the claim is not there, `client_id` and
+    /// `azp` name the client as ever.
     #[must_use]
     pub fn client_claim(mut self, name: impl Into<String>) -> Self {
         self.places_mut().client = Some(name.into());
@@ -111,8 +112,8 @@ impl TokenForm {
         self
     }
 
-    /// What a claim of each token has to be, a text that is compared as a whole: `token_use` is `access`, or `tid` a tenant. Each call
-    /// asks for one more claim.
+    /// What a claim of each signed token has to be, a text that is compared as a whole: `token_use` is `access`, or `tid` a tenant. Each call
+    /// asks for one more claim. It is not asked of a token that the issuer is asked about ([`Introspection`](crate::Introspection)).
     #[must_use]
     pub fn must_have(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.places_mut().required.push((name.into(), text.into()));
@@ -190,7 +191,9 @@ impl Places {
         let asked = self.required.iter().enumerate().map(|(index, (name, _))| (index, name));
         let is_again =
             |index: usize, name: &String| self.required.iter().take(index).any(|(own, _)| own == name);
-        let misasked = asked.filter(|(index, name)| !is_name(name) || is_again(*index, name));
+        let is_void = |index: usize| self.required.get(index).is_some_and(|(_, text)| text.is_empty());
+        let misasked =
+            asked.filter(|(index, name)| !is_name(name) || is_again(*index, name) || is_void(*index));
         misnamed.chain(misplaced).chain(misasked.map(|(_, name)| name)).next().map(String::as_str)
     }
 }
@@ -212,20 +215,24 @@ fn is_place(pointer: &str) -> bool {
     let is_escaped = |step: &str| step.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     pointer.len() <= LONGEST
         && steps.split('/').all(|step| is_name(step) && is_escaped(step))
-        && !OWN.contains(&steps)
+        && steps.split('/').next().is_some_and(|first| !OWN.contains(&first))
 }
 
 /// What is known to be something else.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 13] = [
     "client-authentication+jwt",
+    "dc+sd-jwt",
     "dpop+jwt",
     "entity-statement+jwt",
     "id+jwt",
+    "kb+jwt",
     "logout+jwt",
     "oauth-authz-req+jwt",
+    "oauth-id-jag+jwt",
     "refresh+jwt",
     "secevent+jwt",
     "token-introspection+jwt",
+    "vp+jwt",
 ];
 
 /// Whether a text can be a type (RFC 7515 §4.1.9), or one without `application/`.
@@ -298,7 +305,7 @@ mod tests {
             strict().client_claim("cid").scope_claim("scope").roles_claim("/permissions"),
             strict().roles_claim("/resource_access/or~1ders/roles").roles_claim("/a~0b/0"),
             strict().roles_claim("/https:~1~1orders.example~1roles"),
-            strict().must_have("token_use", "access").must_have("tid", "").must_have("sub", "access"),
+            strict().must_have("token_use", "access").must_have("tid", "a").must_have("sub", "access"),
             strict().danger_without_audience_for(["a", ""]),
         ] {
             assert_eq!(form.misplaced(), None, "{form:?}");
@@ -308,14 +315,26 @@ mod tests {
             assert_eq!(strict().client_claim(name).misplaced(), Some(name));
             assert_eq!(strict().client_claim("cid").scope_claim(name).misplaced(), Some(name));
         }
-        for pointer in
-            ["", "/", "roles", "/a//b", "/a/", "/a~b", "/a~", "/a~2", "/sub", "/a/ b", &format!("/{long}")]
-        {
+        for pointer in [
+            "",
+            "/",
+            "roles",
+            "/a//b",
+            "/a/",
+            "/a~b",
+            "/a~",
+            "/a~2",
+            "/sub",
+            "/a/ b",
+            "/aud/0",
+            &format!("/{long}"),
+        ] {
             assert_eq!(strict().roles_claim(pointer).misplaced(), Some(pointer));
         }
         for name in ["", "tid ", "token_use"] {
             let form = strict().must_have("token_use", "access").must_have(name, "other");
             assert_eq!(form.misplaced(), Some(name));
         }
+        assert_eq!(strict().must_have("tid", "").misplaced(), Some("tid"), "nothing is nothing to have");
     }
 }

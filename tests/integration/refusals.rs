@@ -70,6 +70,16 @@ async fn what_a_client_is_told_at_an_endpoint_is_in_the_log_with_the_reason_and_
     let answer = Answer::to(unproven).await;
     let [told, cause, of] = why(&server, &answer);
     assert_eq!((told.as_str(), of.as_str()), ("invalid_dpop_proof", id), "{cause}");
+    // So is that of a request whose body is no form, and of one with a secret in its address.
+    let secret = shop.secret.clone().unwrap();
+    for (path, kind) in
+        [("/token", "application/json"), ("/token?client_secret=x", "application/x-www-form-urlencoded")]
+    {
+        let bare = server.machine.request(Method::POST, path).basic_auth(id, Some(&secret));
+        let answer = Answer::to(bare.header("content-type", kind).body("{}")).await;
+        let [told, cause, of] = why(&server, &answer);
+        assert_eq!((told.as_str(), of.as_str()), ("invalid_request", id), "{path}: {cause}");
+    }
     let token = [("grant_type", "client_credentials"), ("client_id", id)];
     assert_eq!(why(&server, &server.machine.post("/token", &token).await)[2], id, "the form says it");
 }
@@ -80,14 +90,21 @@ async fn what_somebody_sends_for_an_identifier_that_is_none_stays_out_of_the_log
     #[values(Sqlite, Postgres)] database: Database,
 ) {
     let server = TestServer::start_on(database).await;
-    for odd in ["hunter2 of ada", "pck_sesame", "x\" client.id=\"cli_1", &"c".repeat(4000)] {
+    for odd in [
+        "hunter2 of ada",
+        "pck_sesame",
+        "https://shop.test/cb?code=hunter2",
+        "x\" client.id=\"cli_1",
+        &"c".repeat(4000),
+    ] {
         let form = [("grant_type", "client_credentials"), ("client_id", odd), ("client_secret", "s")];
         let answer = server.machine.post("/token", &form).await;
         let page = server.machine.get(&format!("/authorize?{}", encoded(&[("client_id", odd)]))).await;
         let sign_out = server.machine.get(&format!("/logout?{}", encoded(&[("client_id", odd)]))).await;
         for answer in [&answer, &page, &sign_out] {
             let line = line(&server, answer);
-            assert!(!line.contains("client.id=") && !line.contains(odd.get(..8).unwrap()), "{line}");
+            assert!(!line.contains("client.id=") && !line.contains("hunter2"), "{line}");
+            assert!(!line.contains(odd.get(..8).unwrap()), "{line}");
             assert!(line.contains(" cause=\""), "{line}");
         }
         assert_eq!(why(&server, &answer)[0], "invalid_client");

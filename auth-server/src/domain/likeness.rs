@@ -10,19 +10,25 @@ pub(crate) fn nearest<T>(candidates: impl Iterator<Item = (String, T)>, wrong: &
         .map(|(_, candidate)| candidate)
 }
 
-/// The addresses that somebody may have meant who wrote `wrong`: a slip away, or of a host that begins alike. What most addresses have in
-/// common makes none of them likely.
-pub(crate) fn near_addresses<'a>(known: impl Iterator<Item = &'a str>, wrong: &str) -> Vec<&'a str> {
+/// The addresses that somebody may have meant who wrote `wrong`: those that are a slip away, or else those of a host that begins alike.
+/// What most addresses have in common makes none of them likely.
+pub(crate) fn near_addresses<'a>(known: &[&'a str], wrong: &str) -> Vec<&'a str> {
     const SLIP: usize = 2;
     const LENGTH_OF_A_SLIP: usize = 4;
-    let wrong = bare(wrong);
-    let is_near = |address: &&str| {
-        let address = bare(address);
-        let slips = strsim::damerau_levenshtein(&address, &wrong);
-        slips <= SLIP.min(wrong.len() / LENGTH_OF_A_SLIP) || first_word(&address) == first_word(&wrong)
-    };
-    known.filter(is_near).collect()
+    let meant = bare(wrong);
+    let most = SLIP.min(meant.len() / LENGTH_OF_A_SLIP);
+    let is_a_slip = |address: &&&str| strsim::damerau_levenshtein(&bare(address), &meant) <= most;
+    let slips: Vec<_> = known.iter().filter(is_a_slip).copied().collect();
+    if !slips.is_empty() {
+        return slips;
+    }
+    let word = first_word(&meant);
+    let is_host = |address: &&&str| address.contains("://") && first_word(&bare(address)) == word;
+    if COMMON.contains(&word) { Vec::new() } else { known.iter().filter(is_host).copied().collect() }
 }
+
+/// Hosts begin with these that have nothing else in common.
+const COMMON: [&str; 3] = ["", "api", "www"];
 
 fn first_word(bare: &str) -> &str {
     bare.split(['.', ':', '/']).next().unwrap_or_default()
@@ -50,7 +56,7 @@ mod tests {
     #[test]
     fn an_address_is_near_by_a_slip_or_a_word_and_not_by_what_all_have() {
         let known = ["https://orders.example", "https://stock.example", "https://id.example/api"];
-        let near = |wrong| near_addresses(known.into_iter(), wrong);
+        let near = |wrong| near_addresses(&known, wrong);
         for slip in [
             "https://orders.exmaple",
             "https://order.example",
@@ -64,6 +70,14 @@ mod tests {
         for other in
             ["https://bills.example", "https://example", "https://", "", "api", "shop", "https://a.test/api"]
         {
+            assert!(near(other).is_empty(), "{other}: {:?}", near(other));
+        }
+        let known =
+            ["urn:acme:orders", "urn:acme:stock", "https://api.orders.example", "https://api.stock.example"];
+        let near = |wrong| near_addresses(&known, wrong);
+        assert_eq!(near("urn:acme:order"), ["urn:acme:orders"], "a slip comes before all that begin alike");
+        assert_eq!(near("https://api.stok.example"), ["https://api.stock.example"]);
+        for other in ["urn:acme:bills-and-more", "https://api.bills.example", "urn", "https://www.example"] {
             assert!(near(other).is_empty(), "{other}: {:?}", near(other));
         }
     }

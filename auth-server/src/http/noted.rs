@@ -41,9 +41,9 @@ impl Noted {
     }
 
     /// Writes down which client a request says it is of. What is no identifier may be anything, a password in the wrong field among it,
-    /// and stays out of the log.
+    /// and stays out of the log; so does an address with a query, in which a code may be.
     pub(crate) fn note_claimed(extensions: &Extensions, claimed: &str) {
-        if let Ok(client) = ClientId::parse(claimed) {
+        if let (Ok(client), false) = (ClientId::parse(claimed), claimed.contains('?')) {
             Self::note_client(extensions, &client);
         }
     }
@@ -59,7 +59,14 @@ mod tests {
     fn the_first_client_stays_and_what_is_no_identifier_is_not_noted() {
         let (noted, mut extensions) = (Noted::default(), Extensions::new());
         extensions.insert(noted.clone());
-        for odd in ["", "correct horse battery staple", "ada@example.com", "cli_\n", "pck_x"] {
+        for odd in [
+            "",
+            "https://app.example/cb?code=s",
+            "correct horse battery staple",
+            "ada@example.com",
+            "cli_\n",
+            "pck_x",
+        ] {
             Noted::note_claimed(&extensions, odd);
             assert_eq!(noted.client(), None, "{odd}");
         }

@@ -80,11 +80,10 @@ pub(crate) enum LogoutOutcome {
 /// Why a request gets an error page. The session stays.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogoutError {
-    /// Which it names, if that could be one.
     #[error("names no application of this server")]
-    ClientUnknown(Option<ClientId>),
+    ClientUnknown,
     #[error("does not name the application that the id_token_hint was issued to")]
-    ClientMismatch(ClientId),
+    ClientMismatch,
     #[error(transparent)]
     Fault(#[from] StoreError),
     #[error("is not an ID token of this server")]
@@ -99,19 +98,22 @@ impl LogoutError {
     /// The parameter to blame.
     pub(crate) const fn parameter(&self) -> &'static str {
         match self {
-            Self::ClientMismatch(_) | Self::ClientUnknown(_) => "client_id",
+            Self::ClientMismatch | Self::ClientUnknown => "client_id",
             Self::Fault(_) => "",
             Self::HintNotOurs => "id_token_hint",
             Self::RedirectNotRegistered(_) | Self::RedirectOfNobody => "post_logout_redirect_uri",
         }
     }
 
-    /// The application that asked, as far as that is known.
+    /// The application of this server that asked, where that was found out.
     pub(crate) const fn client(&self) -> Option<&ClientId> {
         match self {
-            Self::ClientMismatch(client) | Self::RedirectNotRegistered(client) => Some(client),
-            Self::ClientUnknown(client) => client.as_ref(),
-            Self::Fault(_) | Self::HintNotOurs | Self::RedirectOfNobody => None,
+            Self::RedirectNotRegistered(client) => Some(client),
+            Self::ClientMismatch
+            | Self::ClientUnknown
+            | Self::Fault(_)
+            | Self::HintNotOurs
+            | Self::RedirectOfNobody => None,
         }
     }
 }
@@ -215,20 +217,19 @@ impl LogoutService {
     async fn check(&self, request: &LogoutRequest, visit: &Visit) -> Result<Checked, LogoutError> {
         let hint = request.id_token_hint.as_deref().map(|hint| self.read_hint(hint)).transpose()?;
         let named = request.client_id.as_deref().map(ClientId::parse).transpose();
-        let named = named.map_err(|_| LogoutError::ClientUnknown(None))?;
+        let named = named.map_err(|_| LogoutError::ClientUnknown)?;
         let issued_to = hint.as_ref().map(|hint| hint.client.clone());
         if let (Some(named), Some(issued_to)) = (&named, &issued_to)
             && named != issued_to
         {
-            return Err(LogoutError::ClientMismatch(named.clone()));
+            return Err(LogoutError::ClientMismatch);
         }
         let client = match named.or(issued_to) {
             Some(id) => {
                 let arrival = Arrival { address: visit.address, now: visit.now };
-                let unknown = || LogoutError::ClientUnknown(Some(id.clone()));
-                self.documents.ensure(&id, arrival).await.map_err(|_| unknown())?;
+                self.documents.ensure(&id, arrival).await.map_err(|_| LogoutError::ClientUnknown)?;
                 let client = self.store.client(&id).await?.filter(|client| client.is_enabled());
-                Some(client.ok_or_else(unknown)?)
+                Some(client.ok_or(LogoutError::ClientUnknown)?)
             }
             None => None,
         };

@@ -251,7 +251,8 @@ const LOOKED_THROUGH: u32 = 1000;
 async fn unknown_api(tx: &mut Tx, audience: &str) -> Result<ProvisionError, StoreError> {
     let known = apis::list(tx, None, LOOKED_THROUGH).await?;
     let known: Vec<&str> = known.iter().map(|api| api.audience.as_str()).collect();
-    let advice = match near_addresses(known.iter().copied(), audience).as_slice() {
+    let advice = match near_addresses(&known, audience).as_slice() {
+        [] if known.is_empty() => ": there is none yet".to_owned(),
         [] => format!(": `api list` prints those that are, such as {}", known_by_name(&known)),
         [meant] => format!(": did you mean {meant}?"),
         several => format!(": did you mean one of {}?", known_by_name(several)),

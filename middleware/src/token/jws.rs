@@ -145,13 +145,17 @@ impl<'t> Jws<'t> {
         if !is_object(&self.payload) {
             return Err(TokenFault::Nameless);
         }
-        let mut iss = None;
+        let (mut iss, mut is_wrapped) = (None, false);
         read_json(&self.payload, BOUNDS, |path, text| {
             if matches!(path, [Segment::Key(name)] if name == "iss") {
                 iss = Some(text.into_owned());
             }
+            is_wrapped |= matches!(path, [.., Segment::Key(name)] if name.starts_with(WRAPPED));
         })
         .map_err(|_| TokenFault::Nameless)?;
+        if is_wrapped {
+            return Err(TokenFault::Claims);
+        }
         iss.ok_or(TokenFault::Nameless)
     }
 
@@ -217,6 +221,9 @@ impl Header {
 fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().first() == Some(&b'{')
 }
+
+/// By names that begin so `serde_json` knows texts that it is to read as JSON again, which nobody looked through.
+const WRAPPED: &str = "$serde_json::private::";
 
 /// A JSON object in which no name stands twice (RFC 7515 §4, RFC 7519 §4).
 pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {

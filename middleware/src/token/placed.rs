@@ -22,16 +22,31 @@ pub(super) fn claims(
     if !places.required.iter().all(|(name, text)| said(name) == Some(text.as_str())) {
         return Err(TokenFault::Claims);
     }
-    let named = places.client.as_deref().and_then(said);
-    // OpenID Connect Core §2: the client is in the audience of an ID token, and is no service that it calls.
-    if named.is_some_and(|client| read.get("aud").is_some_and(|aud| includes(aud, client))) {
-        return Err(TokenFault::Type);
+    let named = named(&read, places)?;
+    if let Some(client) = named {
+        // OpenID Connect Core §2: the client is in the audience of an ID token, and is no service that it calls.
+        if read.get("aud").is_some_and(|aud| includes(aud, client)) {
+            return Err(TokenFault::Type);
+        }
+        // Somebody else than the issuer may have filled in claims that it does not know.
+        let others = [read.get(CLIENT).map(Value::as_str), implied.client_id.map(Some)];
+        if others.into_iter().flatten().any(|own| own != Some(client)) {
+            return Err(TokenFault::Claims);
+        }
     }
-    let client_id = implied.client_id.or(named);
+    let client_id = named.or(implied.client_id);
     let is_listed = |client: &str| places.without_audience.iter().any(|own| own == client);
     let aud = said(CLIENT).or(client_id).filter(|client| is_listed(client)).map(|_| audience);
     let moved = moved(&read, places)?;
     AccessClaims::of_value(&moved, Implied { aud, client_id, ..implied })
+}
+
+/// The client by the claim that names it in this form, where it is there.
+fn named<'v>(read: &'v Value, places: &Places) -> Result<Option<&'v str>, TokenFault> {
+    match places.client.as_ref().and_then(|name| read.get(name)) {
+        None => Ok(None),
+        Some(said) => said.as_str().map(Some).ok_or(TokenFault::Claims),
+    }
 }
 
 /// Whether an audience is this client, or has it among others.
@@ -196,8 +211,13 @@ mod tests {
             Ok(claims.said(Text::ClientId).to_owned())
         };
         assert_eq!(client(json!({ "client_id": "gone", "cid": "app" })), Ok("app".to_owned()));
-        assert_eq!(client(json!({ "cid": "app" })), Ok("c".to_owned()), "who is named as ever is who it is");
+        assert_eq!(client(json!({})), Ok("c".to_owned()), "who is named as ever is who it is");
+        assert_eq!(client(json!({ "cid": "c" })), Ok("c".to_owned()));
         for changes in [
+            json!({ "cid": "app" }),
+            json!({ "cid": null }),
+            json!({ "cid": 1 }),
+            json!({ "client_id": 1, "cid": "app" }),
             json!({ "client_id": "gone" }),
             json!({ "client_id": "gone", "cid": 1 }),
             json!({ "client_id": "gone", "cid": ["app"] }),
@@ -231,6 +251,7 @@ mod tests {
             json!({ "aud": "gone", "client_id": "C" }),
             json!({ "aud": "gone", "client_id": "" }),
             json!({ "aud": "gone", "client_id": "other", "cid": "app" }),
+            json!({ "aud": "gone", "cid": "app" }),
             json!({ "aud": "gone", "client_id": 1, "cid": "app" }),
         ] {
             assert_eq!(said(changes.clone()), Err(TokenFault::Claims), "{changes}");
@@ -254,6 +275,35 @@ mod tests {
             let mut changes = json!({ "token_use": "access", "tid": "t" });
             changes[name] = wrong.clone();
             assert_eq!(outcome(changes), Err(TokenFault::Claims), "{name} {wrong}");
+        }
+    }
+
+    /// What is moved goes through a second reading, in which everything else has to stay what it is.
+    #[test]
+    fn the_rest_of_a_token_is_read_as_ever() {
+        for changes in [
+            json!({}),
+            json!({ "exp": 2.5, "iat": 1e0, "nbf": -1, "auth_time": 1 }),
+            json!({ "aud": ["https://other.test", AUDIENCE], "scope": "a b", "roles": ["r", "s"] }),
+            json!({ "acr": "urn:example:2fa", "org": "acme", "sid": "s", "gid": "g", "unknown": { "x": [1, null] } }),
+            json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }),
+            json!({ "exp": "2" }),
+            json!({ "cnf": null }),
+            json!({ "aud": {} }),
+            json!({ "acr": 1 }),
+        ] {
+            let mut claims = json!({
+                "iss": "https://id.test", "aud": AUDIENCE, "sub": "u", "client_id": "c", "jti": "j", "exp": 2, "iat": 1,
+            });
+            for (name, value) in changes.as_object().unwrap() {
+                claims[name] = value.clone();
+            }
+            let payload = claims.to_string();
+            let places = TokenForm::rfc9068().must_have("iss", "https://id.test");
+            let moved =
+                super::claims(payload.as_bytes(), Implied::default(), places.places().unwrap(), AUDIENCE);
+            let direct = AccessClaims::parse(payload.as_bytes());
+            assert_eq!(format!("{moved:?}"), format!("{direct:?}"), "{payload}");
         }
     }
 }

@@ -132,6 +132,8 @@ async fn what_is_no_claim_is_not_built_with() {
         (TokenForm::rfc9068().client_claim("sub"), "sub"),
         (TokenForm::danger_generic(["JWT"]).scope_claim(""), ""),
         (TokenForm::rfc9068().roles_claim("realm_access.roles"), "realm_access.roles"),
+        (TokenForm::rfc9068().roles_claim("/aud/0"), "/aud/0"),
+        (TokenForm::rfc9068().must_have("tid", ""), "tid"),
         (TokenForm::rfc9068().must_have("tid", "a").must_have("tid", "b"), "tid"),
     ] {
         let issuer = Issuer::static_jwks(ISSUER, jwks([&signer])).token_form(form);

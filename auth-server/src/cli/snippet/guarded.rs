@@ -23,7 +23,9 @@ pub(super) fn text(facts: &Facts<'_>) -> Result<String, Unfit> {
     let (example, place) = match facts.preset() {
         Preset::Service => (SERVICE, Place::default()),
         Preset::Web => {
-            let origin = facts.redirect_before(CALLBACK).ok_or(
+            let redirects = facts.client.redirects.iter();
+            let mut befores = redirects.filter_map(|redirect| redirect.as_str().strip_suffix(CALLBACK));
+            let origin = befores.find(|before| is_origin(before)).ok_or(
                 "the guard gets people back at /auth/callback of its origin, which is no redirect URI of this client",
             )?;
             (WEBAPP, Place::of(origin))
@@ -38,6 +40,12 @@ pub(super) fn text(facts: &Facts<'_>) -> Result<String, Unfit> {
         .replace(CLIENT_ID, &quoted(facts.id_with_secret()?))
         .replace(ORIGIN, &quoted(&place.origin))
         .replace(LISTEN, &quoted(&place.listen)))
+}
+
+/// Whether nothing stands behind the host and its port.
+fn is_origin(address: &str) -> bool {
+    let authority = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('/'))
 }
 
 /// Where pages are, and where the program listens for them.
@@ -94,6 +102,18 @@ mod tests {
             for said in [format!("ORIGIN: &str = \"{origin}\";"), format!("LISTEN: &str = \"{listen}\";")] {
                 assert!(text.contains(&said), "{redirect}: {said}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn people_come_back_below_no_path() {
+        for redirect in [
+            "http://127.0.0.1:3000/app/auth/callback",
+            "http://127.0.0.1/app/auth/callback",
+            "https://shop.bank.test/app/auth/callback",
+            "com.example:/auth/callback",
+        ] {
+            assert!(text(&facts(&client(Preset::Web, Some(redirect)))).is_err(), "{redirect}");
         }
     }
 

@@ -73,7 +73,8 @@ impl IssuerOptions {
 
 /// A claim, and what it has to be.
 fn named(asked: &str) -> Option<(&str, &str)> {
-    asked.split_once('=').map(|(name, text)| (name.trim(), text.trim()))
+    let (name, text) = asked.split_once('=').map(|(name, text)| (name.trim(), text.trim()))?;
+    (!name.is_empty() && !text.is_empty()).then_some((name, text))
 }
 
 #[cfg(test)]

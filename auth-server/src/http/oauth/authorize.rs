@@ -14,6 +14,7 @@ use crate::http::extract::form::is_form;
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
 use crate::http::noted::Noted;
+use crate::http::oauth::error::Unreadable;
 use crate::http::render::error_page::{ErrorKind, ErrorPage};
 use crate::http::render::{Forms, Page, Pages};
 use crate::http::state::AppState;
@@ -58,7 +59,8 @@ pub(super) async fn by_form(
     let shown = Shown { pages: &pages, id: &id };
     let (mut parts, body) = request.into_parts();
     if !is_form(&parts.headers) {
-        return pages.error(&ErrorPage::new(ErrorKind::BadRequest).reference(id.as_str()));
+        let page = ErrorPage::new(ErrorKind::BadRequest).because(&Unreadable::ContentType);
+        return pages.error(&page.reference(id.as_str()));
     }
     let Ok(body) = body.collect().await else {
         return pages.error(&ErrorPage::new(ErrorKind::TooLarge).reference(id.as_str()));
@@ -81,7 +83,7 @@ pub(super) async fn by_form(
 async fn visitor(parameters: &Parameters, parts: &mut Parts, state: &AppState) -> Result<Visitor, Response> {
     let client = client_id(parameters).ok();
     if let Some(client) = &client {
-        Noted::note_client(&parts.extensions, client);
+        Noted::note_claimed(&parts.extensions, client.as_str());
     }
     let handle = pushed::handle(parameters).ok().flatten().map(|handle| handle.digest());
     let sender = Sender { client, handle };

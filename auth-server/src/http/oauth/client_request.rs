@@ -69,13 +69,13 @@ impl ClientRequest {
         Clock: FromRef<S>,
     {
         let (mut parts, body) = request.into_parts();
-        refuse_secrets_in_query(&parts).map_err(OAuthError::unreadable)?;
-        if !is_form(&parts.headers) {
-            return Err(OAuthError::unreadable(Unreadable::ContentType));
-        }
-        let body = body.collect().await.map_err(|_| OAuthError::unreadable(Unreadable::Interrupted))?;
-        let parameters = Parameters::parse(&body.to_bytes());
-        let parameters = parameters.map_err(|error| OAuthError::unreadable(error.into()))?;
+        let parameters = match form(&parts, body).await {
+            Ok(parameters) => parameters,
+            Err(error) => {
+                note(&parts, &Parameters::default(), None);
+                return Err(OAuthError::unreadable(error));
+            }
+        };
         // Before anything is believed of it: what was sent twice may mean one thing here and another elsewhere.
         // `resource` is the exception of RFC 8707 §2.
         let caller = if parameters.has_repeats("resource") {
@@ -118,12 +118,25 @@ where
     type Rejection = OAuthError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OAuthError> {
-        refuse_secrets_in_query(parts).map_err(OAuthError::unreadable)?;
         let no_form = Parameters::default();
+        if let Err(error) = refuse_secrets_in_query(parts) {
+            note(parts, &no_form, None);
+            return Err(OAuthError::unreadable(error));
+        }
         let caller = identify(parts, &no_form, state).await;
         note(parts, &no_form, caller.as_ref().ok());
         settled(caller?, state).await.map(Self)
     }
+}
+
+/// The form of a request, which has no secret beside it.
+async fn form(parts: &Parts, body: Body) -> Result<Parameters, Unreadable> {
+    refuse_secrets_in_query(parts)?;
+    if !is_form(&parts.headers) {
+        return Err(Unreadable::ContentType);
+    }
+    let body = body.collect().await.map_err(|_| Unreadable::Interrupted)?;
+    Ok(Parameters::parse(&body.to_bytes())?)
 }
 
 /// Writes down for the log which client a request is of, or else says it is of.

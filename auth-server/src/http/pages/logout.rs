@@ -4,7 +4,7 @@
 
 use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::http::error::Cause;
 use crate::http::extract::form::{OwnForm, is_form};
 use crate::http::extract::request_id::RequestId;
 use crate::http::extract::visit::Visitor;
+use crate::http::noted::Noted;
 use crate::http::pages::account::forget_session;
 use crate::http::pages::person::Person;
 use crate::http::pages::{Desk, failure};
@@ -41,9 +42,26 @@ pub(super) async fn by_link(
     State(desk): State<Desk>,
     visitor: Visitor,
     id: RequestId,
+    extensions: Extensions,
     RawQuery(query): RawQuery,
 ) -> Response {
-    desk.begin_logout(&visitor, query.unwrap_or_default().as_bytes(), id).await
+    match read(&extensions, query) {
+        Ok(request) => {
+            let outcome = desk.logout.begin(request, &visitor.visit).await;
+            desk.after_logout(&visitor, outcome, id)
+        }
+        Err(error) => desk.bad_logout(id, error),
+    }
+}
+
+/// What an application asks for. Whoever it says it is, is noted for the log.
+fn read(extensions: &Extensions, query: Option<String>) -> Result<LogoutRequest, ParametersError> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes())?;
+    let request = LogoutRequest::read(&parameters)?;
+    if let Some(client) = &request.client_id {
+        Noted::note_claimed(extensions, client);
+    }
+    Ok(request)
 }
 
 /// `POST /logout`: the same request, sent by a form of the application. It may come from any site, so it may do no
@@ -67,11 +85,10 @@ pub(super) async fn ask(
     State(desk): State<Desk>,
     visitor: Visitor,
     id: RequestId,
+    extensions: Extensions,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let read = Parameters::parse(query.unwrap_or_default().as_bytes())
-        .and_then(|parameters| LogoutRequest::read(&parameters));
-    let request = match read {
+    let request = match read(&extensions, query) {
         // A token proves nothing here: whoever is asked has to answer.
         Ok(request) => LogoutRequest { id_token_hint: None, ..request },
         Err(error) => return desk.bad_logout(id, error),
@@ -99,16 +116,6 @@ pub(super) async fn confirm(State(desk): State<Desk>, id: RequestId, form: OwnFo
 }
 
 impl Desk {
-    async fn begin_logout(&self, visitor: &Visitor, encoded: &[u8], id: RequestId) -> Response {
-        match Parameters::parse(encoded).and_then(|parameters| LogoutRequest::read(&parameters)) {
-            Ok(request) => {
-                let outcome = self.logout.begin(request, &visitor.visit).await;
-                self.after_logout(visitor, outcome, id)
-            }
-            Err(error) => self.bad_logout(id, error),
-        }
-    }
-
     fn after_logout(
         &self,
         visitor: &Visitor,

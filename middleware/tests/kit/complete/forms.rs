@@ -82,6 +82,10 @@ async fn a_client_that_another_claim_names_and_an_audience_that_is_left_out_are_
             of("app").claim("aud", "https://other.test"),
         ),
         ("an ID token", of("app").claim("token_use", "id")),
+        ("a token of two clients", mint(&issuer).client("other").claim("cid", "app")),
+        ("claims inside a text", {
+            of("app").claim("permissions", json!({ "$serde_json::private::RawValue": "[\"clerk\"]" }))
+        }),
     ];
     let attacks = attacks.map(|(what, token)| (what.to_owned(), bearing("/whole", &token)));
     assert_refused(&app, attacks).await;
