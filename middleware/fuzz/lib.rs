@@ -3,6 +3,11 @@
 #[path = "../tests/properties/mod.rs"]
 mod properties;
 
+/// A header and a payload of a token whose claims stand elsewhere.
+pub fn form(bytes: &[u8]) {
+    properties::form(bytes);
+}
+
 /// Lines of a header that a stranger sends.
 pub fn forwarded(bytes: &[u8]) {
     properties::forwarded(bytes);

@@ -75,6 +75,11 @@ fn proofs() {
 }
 
 #[test]
+fn tokens_of_another_form() {
+    try_seeds("form", properties::form);
+}
+
+#[test]
 fn tokens() {
     try_seeds("token", properties::token);
 }
@@ -105,6 +110,11 @@ proptest! {
     #[test]
     fn any_proof(proof in prop_oneof![mixed("proof"), touched("proof")]) {
         properties::proof(&proof);
+    }
+
+    #[test]
+    fn any_token_of_another_form(token in prop_oneof![mixed("form"), touched("form")]) {
+        properties::form(&token);
     }
 
     #[test]

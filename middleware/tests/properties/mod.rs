@@ -3,6 +3,7 @@
 //! `tests/any_bytes.rs` tries them with the seeds, and `fuzz/` with whatever it comes upon.
 
 mod document;
+mod form;
 mod forwarded;
 mod json;
 mod jwks;
@@ -11,6 +12,7 @@ mod proof;
 mod service;
 mod token;
 
+pub(crate) use self::form::form;
 pub(crate) use self::forwarded::forwarded;
 pub(crate) use self::json::json;
 pub(crate) use self::jwks::jwks;

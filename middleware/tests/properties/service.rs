@@ -13,7 +13,7 @@ use http::uri::Uri;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use portcullis_guard::{
-    Clock, Field, Guard, GuardExt, GuardedRouter, Html, InputPolicy, Issuer, authenticated, public,
+    Clock, Field, Guard, GuardExt, GuardedRouter, Html, InputPolicy, Issuer, TokenForm, authenticated, public,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
@@ -31,11 +31,14 @@ pub(super) static KEY: LazyLock<Ed25519KeyPair> = LazyLock::new(|| key(1));
 /// The key of somebody else.
 pub(super) static STRANGERS_KEY: LazyLock<Ed25519KeyPair> = LazyLock::new(|| key(2));
 
-static SERVICE: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
+static SERVICE: LazyLock<(Runtime, Router)> = LazyLock::new(|| started(router()));
+
+/// A service, and what runs it.
+pub(super) fn started(router: impl Future<Output = Router>) -> (Runtime, Router) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let router = runtime.block_on(router());
+    let router = runtime.block_on(router);
     (runtime, router)
-});
+}
 
 fn key(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key")
@@ -79,15 +82,20 @@ pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-async fn router() -> Router {
+/// A guard that takes tokens of this form.
+pub(super) async fn guard(form: TokenForm) -> Guard {
     let x = encoded(KEY.public_key());
     let keys = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{KID}","x":"{x}"}}]}}"#);
     let guard = Guard::builder()
-        .issuer(Issuer::static_jwks(ISSUER, keys))
+        .issuer(Issuer::static_jwks(ISSUER, keys).token_form(form))
         .audience(AUDIENCE)
         .clock(Clock::from_fn(|| Duration::from_secs(NOW)))
         .manual_refresh();
-    let guard = guard.build().await.expect("a guard");
+    guard.build().await.expect("a guard")
+}
+
+async fn router() -> Router {
+    let guard = guard(TokenForm::rfc9068()).await;
     let declared = InputPolicy::strict()
         .html("/html", Html::rich())
         .html("/list/*", Html::inline())
