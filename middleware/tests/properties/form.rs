@@ -56,7 +56,7 @@ fn expected(header: &[u8], payload: &[u8]) -> Option<Value> {
     let named = text(&claims, "cid");
     let client = named.clone().or(text(&claims, "client_id")).or(text(&claims, "azp"))?;
     let others = ["client_id", "azp"].iter().filter_map(|name| claims.get(*name));
-    let is_one = named.is_none() || others.into_iter().all(|other| *other == Value::from(&*client));
+    let is_one = named.is_none() || others.into_iter().all(|other| other.as_str() == Some(&*client));
     let is_for = match claims.get("aud") {
         None => client == LISTED,
         Some(Value::Array(several)) => several.iter().any(|name| name == AUDIENCE),
