@@ -1,5 +1,7 @@
 //! Deleting an account for good, and keeping one that was to be deleted.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 use tracing::warn;
 
@@ -66,6 +68,18 @@ pub(crate) async fn tell_kept(
     mail.post(tx, Letter::AccountKept { by, at }, user).await
 }
 
+/// Tells whoever had an account that it is gone; gives whether a letter says so. It is about nobody any more.
+pub(crate) async fn tell_gone(
+    tx: &mut Tx,
+    mail: &MailService,
+    user: &User,
+    address: Option<IpAddr>,
+) -> Result<bool, StoreError> {
+    let Some(to) = Addressee::of(user) else { return Ok(false) };
+    let letter = Letter::AccountDeletion { address, at: tx.now(), until: None };
+    mail.post_to(tx, letter, Some(Addressee { user: None, ..to })).await
+}
+
 /// Deletes every account whose time to be kept is over, one in a transaction. Whoever stops in between leaves the rest to the next. One
 /// that cannot be deleted keeps no other from it; the first such error is given.
 pub(crate) async fn all_due(
@@ -119,11 +133,7 @@ async fn one(
     let event = AuditEvent::new(Actor::System, AuditAction::UserDeleted).on(id);
     let event = event.with(json!({ "asked_at": asked.asked_at.rfc3339(), "reason": "own_wish" }));
     let departures = erase(tx, &user, notices, event, now).await?;
-    // It is about nobody any more.
-    let to = Addressee::of(&user).map(|to| Addressee { user: None, ..to });
-    if to.is_some() {
-        mail.post_to(tx, Letter::AccountDeletion { address: None, at: now, until: None }, to).await?;
-    }
+    tell_gone(tx, mail, &user, None).await?;
     Ok(departures)
 }
 

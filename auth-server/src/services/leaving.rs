@@ -16,7 +16,7 @@ use crate::domain::user::{User, Username};
 use crate::services::account::limits::ChangeLimits;
 use crate::services::admin_error::AdminError;
 use crate::services::backchannel::{Departures, LogoutNotices};
-use crate::services::deletion::erase;
+use crate::services::deletion::{erase, tell_gone};
 use crate::services::mailing::{Addressee, MailService};
 use crate::services::owners::Owners;
 use crate::services::passkeys::own::is_proven;
@@ -164,16 +164,20 @@ impl LeavingParts {
         }
         self.require_other(tx, &user).await?;
         let until = self.until(tx, &user, now).await?;
-        let letter = Letter::AccountDeletion { address: Some(visit.address), at: now, until };
         let Some(until) = until else {
             let event = event(&user, AuditAction::UserDeleted, visit);
             let departures = erase(tx, &user, &self.notices, event, now).await?;
-            // It is about nobody any more.
-            let to = Addressee::of(&user).map(|to| Addressee { user: None, ..to });
-            let is_told = self.told(tx, letter, to).await?;
+            let is_told = tell_gone(tx, &self.mail, &user, Some(visit.address)).await?;
             return Ok((Farewell { until: None, is_told }, departures));
         };
-        let is_told = self.told(tx, letter, Addressee::of(&user)).await?;
+        let is_told = match Addressee::of(&user) {
+            Some(to) => {
+                let letter =
+                    Letter::AccountDeletion { address: Some(visit.address), at: now, until: Some(until) };
+                self.mail.post_to(tx, letter, Some(to)).await?
+            }
+            None => false,
+        };
         account_deletions::insert(tx, &user.id, now, until).await?;
         let event = event(&user, AuditAction::UserDeletionRequested, visit);
         tx.audit(event.with(json!({ "until": until.rfc3339() })));
@@ -190,10 +194,6 @@ impl LeavingParts {
         let graced = (!grace.is_zero()).then(|| now.plus(grace));
         let back = single_use::latest_of(tx, Purpose::AddressReturn, &user.id).await?;
         Ok(graced.max(back.filter(|until| *until > now)))
-    }
-
-    async fn told(&self, tx: &mut Tx, letter: Letter, to: Option<Addressee>) -> Result<bool, StoreError> {
-        if to.is_none() { Ok(false) } else { self.mail.post_to(tx, letter, to).await }
     }
 }
 

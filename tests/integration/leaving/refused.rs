@@ -108,6 +108,24 @@ async fn an_administrator_keeps_an_account_or_keeps_its_owner_from_it(
     assert_eq!(scene.events("user.deletion_withdrawn").await.len(), 3);
 }
 
+/// Whoever asked again takes another proof to keep the account.
+#[rstest]
+#[tokio::test]
+async fn a_proof_keeps_the_account_from_the_wish_that_it_was_given_for(
+    #[values(Sqlite, Postgres)] database: Database,
+) {
+    let scene = Scene::on(database).await;
+    let deletion = format!("/users/{}/deletion", scene.ada.id);
+    assert_eq!(scene.asked().await.status, 200);
+    let mut browser = scene.server.visitor();
+    let page = scene.arrives(&mut browser).await;
+    assert_eq!(scene.server.admin.send(Method::DELETE, &deletion, &Value::Null).await.status, 200);
+    scene.server.wait(A_WHILE);
+    assert_eq!(scene.asked().await.status, 200);
+    assert_eq!(browser.submit(&the_form(&page, "keep-form")).await.status, 410);
+    assert!(scene.account().await.json()["deletion"].is_object());
+}
+
 #[tokio::test]
 async fn nobody_goes_and_comes_back_all_day() {
     let scene = Scene::on(Sqlite).await;

@@ -19,7 +19,7 @@ pub struct IssuerOptions {
     pub danger_token_types: Vec<String>,
     /// Takes tokens that do not say of which type they are, with the same danger.
     pub danger_untyped_tokens: bool,
-    /// The claim that names the client where no `client_id` does, for example `cid`.
+    /// The claim that names the client, for example `cid`; a token that names another in `client_id` is refused.
     pub client_claim: Option<String>,
     /// The claim that scopes are read from in place of `scope`, for example `scp`: a text of words, or a list of them.
     pub scope_claim: Option<String>,

@@ -136,15 +136,11 @@ impl AccountService {
 
     /// All of it, or the newest part of one that is very long.
     pub(crate) async fn whole_log(&self, live: &LiveSession) -> Result<OwnLog, StoreError> {
-        self.parts_of(live, PART).await
-    }
-
-    async fn parts_of(&self, live: &LiveSession, portion: Portion) -> Result<OwnLog, StoreError> {
         let mut titles = Titles::new();
-        let mut whole = self.part(live, None, (portion, &mut titles)).await?;
+        let mut whole = self.part(live, None, (PART, &mut titles)).await?;
         for _ in 1..MOST_PARTS {
             let Some(before) = whole.older else { break };
-            let OwnLog { entries, older } = self.part(live, Some(before), (portion, &mut titles)).await?;
+            let OwnLog { entries, older } = self.part(live, Some(before), (PART, &mut titles)).await?;
             whole.entries.extend(entries);
             whole.older = older;
         }

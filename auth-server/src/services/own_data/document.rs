@@ -20,7 +20,7 @@ use crate::storage::second_steps::SecondStep;
 /// What the document calls its shape.
 pub(super) const FORMAT: &str = "portcullis-account-data/1";
 
-/// All that is kept about a person.
+/// What this server knows a person by.
 #[derive(Serialize)]
 pub(crate) struct OwnData {
     pub(super) format: &'static str,

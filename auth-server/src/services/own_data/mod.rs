@@ -1,4 +1,4 @@
-//! All that is kept about a person, for that person: one document, made when it is asked for.
+//! What this server knows a person by, for that person: one document, made when it is asked for.
 
 pub(crate) mod document;
 
@@ -20,7 +20,7 @@ use crate::storage::{
 /// Roles, and sessions, that the document names at most.
 const MOST: u32 = 500;
 
-/// Collects all that is kept about a person.
+/// Collects what this server knows a person by.
 #[derive(Clone)]
 pub(crate) struct OwnDataService {
     store: Store,
